@@ -1,0 +1,50 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`. Both make their own environment in .venv.
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+export PYTHONHASHSEED ?= 0
+
+.PHONY: help demo test lint types imports unit bench format clean
+
+help:
+	@echo "make demo    run the seven workflow patterns durably, with a kill in the middle"
+	@echo "make test    lint, types, import contracts and all tests (what CI runs)"
+	@echo "make bench   measure; figures and CPU seconds (BENCH='--help' for more)"
+	@echo "make format  let ruff format the code"
+
+.venv/.installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Perdure needs Python 3.11 or newer; none was found on PATH"; exit 1; }
+	@echo "making the environment in .venv (once) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+demo: .venv/.installed
+	@$(BIN)/python -m examples.demo
+
+test: lint types imports unit
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.installed
+	$(BIN)/mypy
+
+imports: .venv/.installed
+	$(BIN)/lint-imports
+
+unit: .venv/.installed
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q $(TESTS)
+
+bench: .venv/.installed
+	@$(BIN)/python -m loadtest $(BENCH)
+
+format: .venv/.installed
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,77 @@
+"""Reading beside the owner: what `perdure list | get | history --db FILE` shows.
+
+No lock, no thread, nothing written; each call sees what is committed at that moment. Rows lag behind the log by what
+the owner has not stored yet; events are read from the log itself, so that they do not.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from perdure.adapters.sqlite.connection import check_identity, connect_read_only, refusal
+from perdure.adapters.sqlite.queries import select_events, select_instances, select_page
+from perdure.adapters.sqlite.topics import TopicTable, read_topics
+from perdure.core.rows import InstanceRow
+from perdure.ports.errors import StoreUnavailable
+from perdure.ports.store import Filter, Page, StoredEvent
+
+__all__ = ["DatabaseReading"]
+
+
+class DatabaseReading:
+    """A database file, opened for reading. Use it with `with`.
+
+    Every call raises StoreUnavailable (no such file, no permission) or DatabaseDamaged, saying what to do.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).absolute()
+        if not self.path.is_file():
+            raise StoreUnavailable(f"there is no database {self.path}: give the path that the engine was started with")
+        try:
+            self._connection = connect_read_only(self.path)
+            check_identity(self._connection, self.path, may_be_empty=False)
+            self._topics = read_topics(self._connection)
+        except sqlite3.Error as error:
+            raise refusal(error, self.path) from None
+
+    def __enter__(self) -> DatabaseReading:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Twice is harmless."""
+        self._connection.close()
+
+    def page(self, where: Filter, limit: int, after: str = "") -> Page:
+        """As `HistoryStore.list`; ValueError for an `after` that is no page token."""
+        with self._reading() as connection:
+            return select_page(connection, where, limit, after)
+
+    def row(self, instance_id: str) -> InstanceRow | None:
+        """The stored row; a purged instance's is a tombstone; None: never stored."""
+        with self._reading() as connection:
+            return select_instances(connection, [instance_id]).get(instance_id)
+
+    def events(self, row: InstanceRow) -> list[StoredEvent]:
+        """Events of the row's run and generation, in order, with those that are not stored yet (seq > last_seq)."""
+        history = self._history()
+        if history is None:
+            return []
+        with self._reading() as connection:
+            return select_events(connection, history, row, unstored=True)
+
+    def _history(self) -> TopicTable | None:
+        return next((table for table in self._topics.values() if table.is_history), None)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            yield self._connection
+        except sqlite3.Error as error:
+            raise refusal(error, self.path) from None

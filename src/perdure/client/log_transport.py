@@ -1,0 +1,135 @@
+"""The log as transport: commands are appended to the topic `instances`, answers come back on `replies`.
+
+In process, and wherever a client may reach the cluster itself. The engine's owner answers in the commit that made
+the change, so that no reader polls the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from perdure.client.errors import EngineStopped, InstanceNotFound, rejection_error
+from perdure.client.ids import IdMint
+from perdure.client.inbox import Inbox
+from perdure.client.requests import Requests
+from perdure.client.stored import CATCH_UP_SECONDS, stored_history
+from perdure.client.transport import REQUEST_TIMEOUT_SECONDS, ClientCommand, Transport, Until
+from perdure.core.commands import InspectInstance
+from perdure.core.limits import REQUEST_RESEND_SECONDS
+from perdure.core.names import Topics, partition_of
+from perdure.core.replies import InstanceSnapshot, Reply
+from perdure.ports.clock import Clock, Entropy
+from perdure.ports.log import Log
+from perdure.ports.store import Filter, HistoryStore, Page
+
+__all__ = ["LogTransport"]
+
+
+class LogTransport(Transport):
+    """Closes neither the log nor the store. Opens its inbox with the first request, or by `open`."""
+
+    def __init__(
+        self,
+        log: Log,
+        store: HistoryStore,
+        topics: Topics,
+        entropy: Entropy,
+        clock: Clock,
+        *,
+        resend_s: float = REQUEST_RESEND_SECONDS,
+        request_timeout_s: float = REQUEST_TIMEOUT_SECONDS,
+    ) -> None:
+        self.ids = IdMint(clock, entropy)
+        self._log = log
+        self._store = store
+        self._topics = topics
+        self._request_timeout_s = request_timeout_s
+        self._token = self.ids.mint()
+        self._serial = itertools.count(1)
+        self._partitions = 0
+        self._requests = Requests(log, self._place, resend_s)
+        self._inbox = Inbox(log, topics, self._token, self._requests.answered, self._end)
+        self._is_open = False
+        self._opening = asyncio.Lock()
+        self._ended: Exception | None = None
+
+    async def open(self) -> None:
+        """Make ready for answers. Raises TopicMissing. Twice is harmless."""
+        async with self._opening:
+            if not self._is_open and self._ended is None:
+                self._partitions = await self._log.partitions(self._topics.instances)
+                await self._inbox.open()
+                self._is_open = True
+        self._check_open()
+
+    async def send(self, instance_id: str, command: ClientCommand, *, timeout_s: float | None = None) -> Reply:
+        if not command.command_id:
+            command.command_id = self.ids.mint()
+        wait_s = self._request_timeout_s if timeout_s is None else timeout_s
+        try:
+            return await self._ask(instance_id, command, wait_s)
+        except TimeoutError:
+            raise TimeoutError(
+                f"no answer about '{instance_id}' within {wait_s:g} s: is an orchestrator running? The request may "
+                f"still take effect; repeat it under the command ID {command.command_id}"
+            ) from None
+
+    async def inspect(
+        self, instance_id: str, *, until: Until = "now", timeout_s: float | None = None, detail: bool = False
+    ) -> InstanceSnapshot | None:
+        try:
+            question = InspectInstance(self.ids.mint(), "", until, detail)
+            reply = await self._ask(instance_id, question, timeout_s or None)
+        except TimeoutError:
+            what = "no answer about" if until == "now" else f"not {until}:"
+            raise TimeoutError(f"{what} '{instance_id}' within {timeout_s:g} s") from None
+        if reply.accepted:
+            return reply.snapshot
+        if reply.reason == "UnknownInstance":
+            return None
+        raise rejection_error(reply.reason, reply.message)
+
+    async def list(self, where: Filter, limit: int, after: str = "") -> Page:
+        return await self._store.list(where, limit, after)
+
+    async def history(self, instance_id: str) -> Sequence[Any]:
+        try:
+            known = await self.inspect(instance_id, timeout_s=CATCH_UP_SECONDS)
+        except TimeoutError:
+            return await stored_history(self._store, instance_id, None)
+        if known is None:
+            raise InstanceNotFound(f"no workflow instance has the ID '{instance_id}'")
+        return await stored_history(self._store, instance_id, known)
+
+    async def check(self) -> None:
+        await self.open()
+        await self._log.bounds(self._topics.instances, 0)
+        await self._store.stored_to(0)
+
+    async def close(self) -> None:
+        self._end(EngineStopped("the client was closed"))
+        await self._inbox.close()
+        await self._requests.close()
+
+    async def _ask(self, instance_id: str, command: Any, timeout_s: float | None) -> Reply:
+        if not self._is_open:
+            async with asyncio.timeout(timeout_s):
+                await self.open()
+        self._check_open()
+        token = f"{self._token}.{next(self._serial)}"
+        command.reply_to = f"{self._inbox.partition}/{token}"
+        return await self._requests.ask(instance_id, command, token, timeout_s)
+
+    def _place(self, instance_id: str) -> tuple[str, int]:
+        return self._topics.instances, partition_of(instance_id, self._partitions)
+
+    def _end(self, error: Exception) -> None:
+        self._ended = self._ended or error
+        self._requests.fail_all(error)
+
+    def _check_open(self) -> None:
+        if self._ended is not None:
+            raise self._ended

@@ -1,0 +1,47 @@
+"""The engines running in this process: how a client without arguments finds its own.
+
+Weak: a forgotten engine is not kept alive by being found here.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Protocol
+
+from perdure.client.portal import Portal
+from perdure.client.transport import Transport
+
+__all__ = ["Engine", "engines", "register", "unregister"]
+
+
+class Engine(Protocol):
+    """What a client needs of an engine in its process."""
+
+    @property
+    def portal(self) -> Portal: ...
+
+    @property
+    def transport(self) -> Transport: ...
+
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_lock = threading.Lock()
+
+
+def register(engine: Engine) -> None:
+    """The engine is up: clients may find it. The engine must be hashable and take weak references."""
+    with _lock:
+        _engines.add(engine)
+
+
+def unregister(engine: Engine) -> None:
+    """The engine goes down. Harmless if it is not registered."""
+    with _lock:
+        _engines.discard(engine)
+
+
+def engines() -> list[Engine]:
+    """Those that are up."""
+    with _lock:
+        return list(_engines)

@@ -1,0 +1,122 @@
+"""The gateway's JSON for instances, events and rejections, in both directions: written here, read here.
+
+Keys are Dapr's where Dapr has them. Times are RFC 3339, UTC, to the microsecond.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from perdure.client.values import to_us
+from perdure.core.events import Event
+from perdure.core.replies import InstanceSnapshot
+from perdure.core.rows import InstanceRow
+from perdure.workflow.payloads import dumps, loads
+
+__all__ = [
+    "CODES", "REASONS", "event_body", "event_from", "instance_body", "rfc3339", "row_from", "snapshot_from",
+]  # fmt: skip
+
+CODES: Final = {
+    "UnknownInstance": (404, "ERR_INSTANCE_ID_NOT_FOUND"),
+    "AlreadyExists": (409, "ERR_INSTANCE_ALREADY_EXISTS"),
+    "IdInUse": (409, "ERR_INSTANCE_ID_IN_USE"),
+    "UnknownWorkflow": (404, "ERR_WORKFLOW_NOT_REGISTERED"),
+    "NotRunning": (409, "ERR_INSTANCE_NOT_RUNNING"),
+    "NotFinished": (409, "ERR_INSTANCE_NOT_FINISHED"),
+    "EventBufferFull": (429, "ERR_EVENT_BUFFER_FULL"),
+    "InvalidName": (400, "ERR_NAME_INVALID"),
+    "InvalidInstanceId": (400, "ERR_INSTANCE_ID_INVALID"),
+    "PayloadTooLarge": (413, "ERR_PAYLOAD_TOO_LARGE"),
+    "Internal": (500, "ERR_INTERNAL"),
+}
+"""What the engine may answer a client with: the rejection's reason, its HTTP status and error code."""
+
+REASONS: Final = {code: reason for reason, (_, code) in CODES.items()} | {
+    "ERR_INSTANCE_ID_TOO_LONG": "InvalidInstanceId"
+}
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EVENTS: Final[dict[str, type]] = {kind.__name__: kind for kind in typing.get_args(Event)}
+
+
+def rfc3339(us: int) -> str:
+    """`2026-01-31T12:00:00.000000Z`"""
+    return (_EPOCH + timedelta(microseconds=us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def instance_body(snapshot: InstanceSnapshot) -> dict[str, Any]:
+    """An instance as /v1 shows it; what there is not is null."""
+    failure = None
+    if snapshot.error_type:
+        failure = {
+            "errorType": snapshot.error_type,
+            "message": snapshot.error_message,
+            "stackTrace": snapshot.stack_trace,
+        }
+    return {
+        "instanceID": snapshot.instance_id,
+        "workflowName": snapshot.name,
+        "runtimeStatus": snapshot.status,
+        "createdAt": rfc3339(snapshot.created_at_us),
+        "lastUpdatedAt": rfc3339(snapshot.updated_at_us),
+        "run": snapshot.run,
+        "generation": snapshot.generation,
+        "events": snapshot.events,
+        "partition": snapshot.partition if snapshot.partition >= 0 else None,
+        "parentInstanceID": snapshot.parent_id or None,
+        "serializedInput": snapshot.input or None,
+        "serializedOutput": snapshot.output or None,
+        "serializedCustomStatus": snapshot.custom_status or None,
+        "failure": failure,
+        "detail": json.loads(snapshot.detail) if snapshot.detail else None,
+    }
+
+
+def snapshot_from(body: dict[str, Any]) -> InstanceSnapshot:
+    """The inverse of `instance_body`."""
+    failure = body["failure"] or {}
+    return InstanceSnapshot(
+        instance_id=body["instanceID"],
+        run=body["run"],
+        generation=body["generation"],
+        name=body["workflowName"],
+        status=body["runtimeStatus"],
+        created_at_us=to_us(datetime.fromisoformat(body["createdAt"])),
+        updated_at_us=to_us(datetime.fromisoformat(body["lastUpdatedAt"])),
+        input=body["serializedInput"] or "",
+        output=body["serializedOutput"] or "",
+        custom_status=body["serializedCustomStatus"] or "",
+        error_type=failure.get("errorType", ""),
+        error_message=failure.get("message", ""),
+        stack_trace=failure.get("stackTrace", ""),
+        parent_id=body["parentInstanceID"] or "",
+        events=body["events"],
+        partition=-1 if body["partition"] is None else body["partition"],
+        detail="" if body["detail"] is None else json.dumps(body["detail"]),
+    )
+
+
+def row_from(body: dict[str, Any]) -> InstanceRow:
+    """A listed instance in the store's shape; what the gateway does not show is left empty."""
+    known = snapshot_from(body)
+    return InstanceRow(
+        known.instance_id, known.run, known.generation, known.events, known.name, known.status, known.created_at_us,
+        known.updated_at_us, known.input, known.output, known.custom_status, known.error_type, known.error_message,
+        known.stack_trace, known.parent_id,
+    )  # fmt: skip
+
+
+def event_body(event: Any) -> dict[str, Any]:
+    """An event: its type's name under "type", then its fields as in its Avro schema (times in microseconds)."""
+    return {"type": type(event).__name__, **dataclasses.asdict(event)}
+
+
+def event_from(body: dict[str, Any]) -> Any:
+    """The inverse of `event_body`. Raises KeyError for a type that this version does not know."""
+    fields = {name: value for name, value in body.items() if name != "type"}
+    return loads(dumps(fields), _EVENTS[body["type"]])

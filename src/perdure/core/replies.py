@@ -1,0 +1,45 @@
+"""Answers to commands, and the state they carry. Avro records in `schemas/reply/`.
+
+A reply address is `"<partition>/<token>"` of the topic `replies`; an answer echoes the command_id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["InstanceSnapshot", "Reply"]
+
+
+@dataclass(slots=True)
+class InstanceSnapshot:
+    """An instance as its owner sees it. Status is a name of `WorkflowStatus`; payloads are JSON text, `""` absent."""
+
+    instance_id: str
+    run: str
+    generation: int
+    name: str
+    status: str
+    created_at_us: int
+    updated_at_us: int
+    input: str = ""
+    output: str = ""
+    custom_status: str = ""
+    error_type: str = ""
+    error_message: str = ""
+    stack_trace: str = ""
+    parent_id: str = ""
+    events: int = 0  # in the current generation
+    partition: int = -1
+    detail: str = ""  # JSON; only when asked for
+
+
+@dataclass(slots=True)
+class Reply:
+    """`accepted`, or a rejection with one of `perdure.core.decide.REJECTIONS` and a sentence that says what to do."""
+
+    correlation: str  # the command_id
+    token: str  # the reply address's second half
+    accepted: bool
+    reason: str = ""
+    message: str = ""
+    snapshot: InstanceSnapshot | None = None

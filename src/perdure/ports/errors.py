@@ -1,0 +1,64 @@
+"""Errors of the ports, by name. Each says what to do."""
+
+from perdure.core.errors import PerdureError
+
+__all__ = [
+    "CommitFailed", "CommitUnknown", "DatabaseDamaged", "DatabaseInUse", "Fenced", "LogClosed", "NotAssigned",
+    "OffsetOutOfRange", "PortError", "RecordTooLarge", "StoreUnavailable", "TopicMismatch", "TopicMissing",
+]  # fmt: skip
+
+
+class PortError(PerdureError):
+    """Something outside the engine did not do what was asked."""
+
+
+class TopicMissing(PortError):
+    """The topic does not exist: `perdure bootstrap` creates it."""
+
+
+class TopicMismatch(PortError):
+    """The topic exists with another number of partitions than recorded; ids would move to other partitions."""
+
+
+class NotAssigned(PortError):
+    """The partition is not, or no longer, this member's."""
+
+
+class OffsetOutOfRange(PortError):
+    """The position lies below what the log still keeps."""
+
+
+class Fenced(PortError):
+    """A newer writer of the same transactional id exists: this owner is a zombie and stops."""
+
+
+class CommitFailed(PortError):
+    """The transaction was not written."""
+
+
+class CommitUnknown(PortError):
+    """Nobody knows whether the transaction was written; a new writer settles it."""
+
+
+class RecordTooLarge(PortError):
+    """A record is over the topic's limit; `index` is its place among those given."""
+
+    def __init__(self, message: str, index: int = -1) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+class StoreUnavailable(PortError):
+    """The history store did not answer in time; what is in memory goes on."""
+
+
+class LogClosed(PortError):
+    """The log was closed in this process."""
+
+
+class DatabaseInUse(PortError):
+    """Another process owns the database file."""
+
+
+class DatabaseDamaged(PortError):
+    """The file is not a Perdure database, or is damaged."""

@@ -1,0 +1,130 @@
+"""The stores: an index of what the log holds. Written behind the commit, idempotently; never asked to decide.
+
+Adapters: memory, sqlite, cassandra. Each sentence is a conformance test.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from perdure.core.rows import InstanceRow
+
+__all__ = ["Filter", "HistoryStore", "Page", "StoredEvent", "StoredInstance", "StoredTimer", "StoredTurn", "TimerStore"]
+
+
+@dataclass(slots=True)
+class StoredEvent:
+    """One event of a generation as the log holds it: `value` is the record's bytes."""
+
+    seq: int
+    value: bytes
+
+
+@dataclass(slots=True)
+class StoredTurn:
+    """What is new of one instance since it was last stored: its row, and its events in order.
+
+    `row.status == "PURGED"`: delete the run's events and payloads, keep the tombstone. `generation` began anew when
+    the row's (run, generation) differs from the stored one: events of the earlier one are deleted.
+    """
+
+    row: InstanceRow
+    events: list[StoredEvent] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class StoredInstance:
+    """A row, and the events of its run and generation in order (empty if they were not asked for)."""
+
+    row: InstanceRow
+    events: list[StoredEvent] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Filter:
+    """All given conditions hold. Times are microseconds; `created_from` inclusive, `created_to` exclusive."""
+
+    names: Sequence[str] = ()
+    statuses: Sequence[str] = ()
+    id_prefix: str = ""
+    created_from_us: int = 0
+    created_to_us: int = 0
+
+
+@dataclass(slots=True)
+class Page:
+    """Rows (tombstones never), newest first by created_at, then by id; `next` continues, `""` at the end."""
+
+    rows: list[InstanceRow]
+    next: str = ""
+
+
+class HistoryStore(ABC):
+    """Histories and rows. Reading gives what was appended last; nothing is lost by a crash once `append` returned."""
+
+    @abstractmethod
+    async def append(self, partition: int, stored_to: int, position: int, turns: Sequence[StoredTurn]) -> None:
+        """Write the turns and the partition's position; all history[partition] below stored_to is then in the store.
+
+        `position` (epoch << 48 | history offset) orders writes: an append with a lower position than one already
+        there never undoes it. Repeating an append is harmless. Raises `StoreUnavailable`.
+        """
+
+    @abstractmethod
+    async def load(self, instance_ids: Sequence[str], *, events: bool = True) -> dict[str, StoredInstance]:
+        """What is stored of these instances; ids never stored are absent. A purged one comes as its tombstone row.
+
+        With events=False rows only. Finished instances come with their events too.
+        """
+
+    @abstractmethod
+    async def stored_to(self, partition: int) -> int:
+        """The highest stored_to appended for the partition; 0 if none."""
+
+    @abstractmethod
+    async def list(self, where: Filter, limit: int, after: str = "") -> Page:
+        """A page of rows that fit the filter. `after` is an earlier page's `next`; ValueError if it is not one."""
+
+    @abstractmethod
+    async def stalled(self, partition: int, limit: int) -> Sequence[InstanceRow]:
+        """Rows of instances of the partition whose status is STALLED."""
+
+    @abstractmethod
+    async def forget_tombstones(self, before_us: int) -> int:
+        """Delete tombstones purged before that time; how many."""
+
+
+@dataclass(slots=True)
+class StoredTimer:
+    """A far timer: due time and the bytes of its SetTimer, with the instance it is for."""
+
+    fire_at_us: int
+    instance_id: str
+    identity: str  # run/generation/task/attempt/kind: with the instance id unique in its slice
+    value: bytes
+
+
+class TimerStore(ABC):
+    """Far timers, by shard (= partition of the topic timers) and slice (= fire_at_us // slice length)."""
+
+    @abstractmethod
+    async def put(self, shard: int, slice_no: int, timers: Sequence[StoredTimer]) -> None:
+        """Upsert; durable when it returns."""
+
+    @abstractmethod
+    async def load(self, shard: int, slice_no: int) -> list[StoredTimer]:
+        """All timers of a slice, by fire_at_us."""
+
+    @abstractmethod
+    async def remove(self, shard: int, slice_no: int, keys: Sequence[tuple[str, str]]) -> None:
+        """Delete timers by (instance id, identity); absent ones are harmless."""
+
+    @abstractmethod
+    async def drop_slice(self, shard: int, slice_no: int) -> None:
+        """Delete a whole slice."""
+
+    @abstractmethod
+    async def slices(self, shard: int, up_to: int) -> list[int]:
+        """Numbers of the slices ≤ up_to that hold timers or held some and were not dropped, ascending."""

@@ -1,0 +1,234 @@
+"""The activity worker: takes tasks of one queue, runs user code, and sends what came of it.
+
+At least once: a task is delivered again when its worker dies before its result is in the log. The orchestrator keeps
+the first result of an open attempt and drops the others.
+
+In: `<ns>.activities[.<queue>]`, group `<ns>.activity-worker[.<queue>]`. Out: `<ns>.instances` (results), `<ns>.timers`
+(leases), `<ns>.dead-letters`. State: the group's position and its metadata, nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from perdure.codec.avro import DecodeError, decode, encode
+from perdure.core.commands import CompleteActivity, FailActivity
+from perdure.core.names import Topics
+from perdure.ports.clock import Clock
+from perdure.ports.errors import PortError
+from perdure.ports.log import GroupListener, Log, Membership, Outgoing
+from perdure.roles.activities.dispatcher import Dispatcher
+from perdure.roles.activities.feed import Feed
+from perdure.roles.activities.intake import Intake
+from perdure.roles.activities.outbox import Outbox
+from perdure.roles.activities.settings import ActivitySettings, ActivityStats
+from perdure.roles.activities.slots import Slots, ThreadSlots
+from perdure.workflow.app import App
+
+__all__ = ["ActivityWorker"]
+
+REVOKE_TIMEOUT_S: Final = 2.0  # for results on their way when a partition is taken; the session time-out is 6 s
+
+logger = structlog.get_logger(__name__)
+
+
+class ActivityWorker(GroupListener):
+    """`on_exhausted` is called, after a drain, when too many threads are held by activities past their time-out.
+
+    `start` raises `TopicMissing`. An instance is started once and stopped once.
+    """
+
+    def __init__(
+        self,
+        *,
+        app: App,
+        log: Log,
+        clock: Clock,
+        topics: Topics,
+        queue: str = "",
+        slots: Slots | None = None,
+        settings: ActivitySettings | None = None,
+        on_exhausted: Callable[[], None] | None = None,
+    ) -> None:
+        self.stats = ActivityStats()
+        self._app = app
+        self._log = log
+        self._clock = clock
+        self._topics = topics
+        self._queue = queue
+        self._topic = topics.activities(queue)
+        self._settings = settings or ActivitySettings()
+        self._on_exhausted = on_exhausted
+        self._outbox = Outbox(
+            log,
+            after_send=self._commit_moved,
+            shrink=_shrink,
+            backoff_s=self._settings.backoff_s,
+            backoff_max_s=self._settings.backoff_max_s,
+        )
+        self._dispatcher = Dispatcher(
+            slots=slots or ThreadSlots(),
+            outbox=self._outbox,
+            clock=clock,
+            instances=topics.instances,
+            timers=topics.timers,
+            settings=self._settings,
+            stats=self.stats,
+            on_exhausted=self._exhausted,
+        )
+        self._caution = asyncio.Lock()
+        self._feeds: dict[int, Feed] = {}
+        self._moved: set[Feed] = set()
+        self._tidy_due: asyncio.TimerHandle | None = None
+        self._tidying: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def start(self) -> None:
+        """Returns when the first partitions are assigned."""
+        topics = self._topics
+        counts = [await self._log.partitions(name) for name in (self._topic, topics.instances, topics.dead_letters)]
+        self._membership: asyncio.Future[Membership] = asyncio.get_running_loop().create_future()
+        self._dispatcher.open()
+        self._intake = Intake(
+            app=self._app,
+            topics=topics,
+            counts=(counts[0], counts[1], counts[2]),
+            clock=self._clock,
+            outbox=self._outbox,
+            dispatcher=self._dispatcher,
+            settings=self._settings,
+            stats=self.stats,
+        )
+        group = f"{topics.namespace}.activity-worker" + (f".{self._queue}" if self._queue else "")
+        self._membership.set_result(await self._log.join(group, [self._topic], self))
+
+    async def stop(self) -> None:
+        """Drain within `drain_timeout_s`."""
+        await self.drain(self._settings.drain_timeout_s)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Take nothing more, let what runs end, send, commit, leave. What takes longer is delivered again. Twice is harmless."""
+        if self._closed:
+            return
+        self._closed = True
+        end = asyncio.get_running_loop().time() + timeout_s
+        for feed in self._feeds.values():
+            await feed.stop()
+        if not await self._dispatcher.drain(timeout_s):
+            logger.warning("activities still run at the end of the drain: they will be delivered again")
+        if not await self._outbox.emptied(max(end - asyncio.get_running_loop().time(), 0.1)):
+            logger.warning("results could not be sent before the end of the drain: their tasks will be delivered again")
+        try:
+            await (await self._membership).leave()
+        except PortError as error:
+            logger.warning("could not leave the group", error=str(error))
+        await self.abandon()
+
+    async def abandon(self) -> None:
+        """End as a crash would: nothing more is sent, committed or left. For tests, and after a drain."""
+        self._closed = True
+        self._intake.close()
+        self._dispatcher.close()
+        self._outbox.close()
+        if self._tidy_due is not None:
+            self._tidy_due.cancel()
+        if self._tidying is not None:
+            self._tidying.cancel()
+        for feed in self._feeds.values():
+            await feed.stop()
+        self._feeds.clear()
+
+    async def on_assigned(self, partitions: Sequence[int]) -> None:
+        if self._closed:
+            return
+        for partition in partitions:
+            earlier = self._feeds.pop(partition, None)
+            if earlier is not None:  # thrown out without being told, and back again
+                await earlier.stop()
+            feed = self._feeds[partition] = Feed(
+                partition,
+                self._topic,
+                log=self._log,
+                membership=self._membership,
+                intake=self._intake,
+                dispatcher=self._dispatcher,
+                caution=self._caution,
+                on_moved=self._position_moved,
+                settings=self._settings,
+                stats=self.stats,
+            )
+            feed.start()
+
+    async def on_revoked(self, partitions: Sequence[int]) -> None:
+        """What runs goes on and sends its result; what has not begun is another worker's."""
+        feeds = [self._feeds.pop(partition) for partition in partitions if partition in self._feeds]
+        for feed in feeds:
+            await feed.stop()
+            self._dispatcher.withdraw(feed)
+        await self._outbox.emptied(REVOKE_TIMEOUT_S)
+        for feed in feeds:
+            await feed.commit(lazy=False)
+
+    def _position_moved(self, feed: Feed) -> None:
+        self._moved.add(feed)
+        if self._tidy_due is None and not self._closed:
+            self._tidy_due = asyncio.get_running_loop().call_later(self._settings.tidy_s, self._begin_tidy)
+
+    async def _commit_moved(self) -> None:
+        moved, self._moved = self._moved, set()
+        for feed in moved:
+            await feed.commit()
+
+    def _begin_tidy(self) -> None:
+        self._tidying = asyncio.get_running_loop().create_task(self._tidy())
+
+    async def _tidy(self) -> None:
+        again = False
+        try:
+            await self._commit_moved()
+            for feed in list(self._feeds.values()):
+                again |= await feed.tidy()
+        except PortError as error:
+            logger.warning("consumed tasks are not deleted yet", error=str(error))
+            again = True
+        self._tidy_due = None
+        if again and not self._closed:
+            self._tidy_due = asyncio.get_running_loop().call_later(self._settings.tidy_s, self._begin_tidy)
+
+    def _exhausted(self) -> None:
+        logger.error(
+            "activities past their time-out hold too many threads: this worker drains",
+            held=self.stats.overrun,
+        )
+        self._ending = asyncio.get_running_loop().create_task(self._end_exhausted())
+
+    async def _end_exhausted(self) -> None:
+        await self.stop()
+        if self._on_exhausted is not None:
+            self._on_exhausted()
+
+
+def _shrink(record: Outgoing) -> Outgoing | None:
+    """What to send for a record over the log's limit: a failure by name for a result, the bare reason for a letter."""
+    try:
+        result = decode(record.value)
+    except DecodeError:
+        result = None
+    if isinstance(result, CompleteActivity | FailActivity):
+        value = encode(
+            FailActivity(
+                result.run, result.generation, result.task_id, result.attempt, "PayloadTooLarge",
+                "the result does not fit a record of the log: keep it in a store of your own and return a reference to it",
+                retryable=False,
+            )
+        )  # fmt: skip
+        return None if value == record.value else Outgoing(record.topic, record.partition, record.key, value)
+    reasons = tuple(header for header in record.headers if header[0].startswith("perdure-"))
+    if record.value and reasons:
+        return Outgoing(record.topic, record.partition, record.key, b"", (*reasons, ("perdure-cut", b"value")))
+    return None

@@ -1,0 +1,132 @@
+"""A decided batch as the records of one commit, and what follows once it is committed.
+
+Everything is encoded before the transaction begins. The marker is the last record; its offset is the batch's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from perdure.codec.avro import encode
+from perdure.core.commands import InspectInstance
+from perdure.core.effects import ActivityTask, SendCommand
+from perdure.core.events import BatchCommitted
+from perdure.core.instance import Instance
+from perdure.core.names import Topics, partition_of
+from perdure.core.replies import InstanceSnapshot, Reply
+from perdure.core.turn import Turn
+from perdure.ports.log import Outgoing
+from perdure.ports.store import StoredEvent
+from perdure.roles.orchestrator.intake import Incoming, dead_letter, is_client_command
+from perdure.roles.orchestrator.settings import Stats
+from perdure.roles.orchestrator.writebehind import Unstored, merge
+
+__all__ = ["Batch", "Layout"]
+
+
+@dataclass(slots=True)
+class Layout:
+    """Where records go: topic names and the partition counts behind them."""
+
+    topics: Topics
+    partition: int
+    instances: int
+    activities: int
+    replies: int
+    turn_of_activities: int = 0
+
+    def activity_partition(self) -> int:
+        """One partition per batch, another for the next: few partitions per transaction, and all of them in turn."""
+        return self.turn_of_activities % self.activities
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one commit carries, and what waits for it."""
+
+    layout: Layout
+    stats: Stats
+    records: list[Outgoing] = field(default_factory=list)
+    answers: list[Outgoing] = field(default_factory=list)  # replies: after the commit, by a plain append
+    unstored: Unstored = field(default_factory=dict)
+    durable: bool = False  # a durable record was consumed or something is to be written: the position moves
+    marker: BatchCommitted | None = None
+
+    def add_turn(self, turn: Turn, incoming: Sequence[Incoming]) -> int:
+        """The events, effects and answers of a turn; returns the instance's weight in memory, in bytes."""
+        layout, instance = self.layout, turn.instance
+        key = instance.instance_id.encode()
+        stored: list[StoredEvent] = []
+        size = 0
+        for event in turn.events:
+            value = encode(event)
+            size += len(value)
+            self.records.append(Outgoing(layout.topics.history, layout.partition, key, value))
+            if event.run == instance.run and event.generation == instance.generation:
+                stored.append(StoredEvent(event.seq, value))
+        for effect in turn.effects:
+            self._add_effect(effect, key)
+        for answer, came in zip(turn.answers, incoming, strict=True):
+            self._answer(answer.rejection, came)
+        if turn.events:
+            merge(self.unstored, instance.row(), stored)
+            self.stats.events += len(turn.events)
+        return 2048 + 2 * len(instance.input) + len(instance.output) + size
+
+    def _add_effect(self, effect: object, key: bytes) -> None:
+        layout, topics = self.layout, self.layout.topics
+        if type(effect) is ActivityTask:
+            place = (topics.activities(effect.queue), layout.activity_partition())
+            self.records.append(Outgoing(*place, key, encode(effect)))
+        elif type(effect) is SendCommand:
+            home = partition_of(effect.instance_id, layout.instances)
+            value = encode(effect.command)
+            self.records.append(Outgoing(topics.instances, home, effect.instance_id.encode(), value))
+        else:
+            self.records.append(Outgoing(topics.timers, layout.partition, key, encode(effect)))
+
+    def _answer(self, rejection: object, came: Incoming) -> None:
+        reason, message = "", ""
+        if rejection is not None:
+            reason, message = rejection.reason, rejection.message  # type: ignore[attr-defined]
+            self.stats.rejections[reason] += 1
+        reply_to = getattr(came.command, "reply_to", "")
+        if reply_to:
+            self._reply(reply_to, came.command.command_id, not reason, reason, message, None)
+        elif reason and is_client_command(came.command):
+            self.records.append(dead_letter(came.record, self.layout.topics, f"{reason}: {message}"))
+            self.stats.dead_letters += 1
+
+    def inspected(self, request: InspectInstance, snapshot: InstanceSnapshot) -> None:
+        self._reply(request.reply_to, request.command_id, True, "", "", snapshot)
+
+    def unknown(self, request: InspectInstance, instance_id: str) -> None:
+        message = f"no workflow instance has the ID '{instance_id}'"
+        self._reply(request.reply_to, request.command_id, False, "UnknownInstance", message, None)
+
+    def _reply(
+        self,
+        reply_to: str,
+        command_id: str,
+        accepted: bool,
+        reason: str,
+        message: str,
+        snapshot: InstanceSnapshot | None,
+    ) -> None:
+        number, _, token = reply_to.partition("/")
+        if not number.isdecimal() or int(number) >= self.layout.replies:
+            return  # nobody can be reached there
+        reply = Reply(command_id, token, accepted, reason, message, snapshot)
+        out = Outgoing(self.layout.topics.replies, int(number), token.encode(), encode(reply), volatile=True)
+        self.answers.append(out)
+
+    def store_loaded(self, instance: Instance, stored: list[StoredEvent]) -> None:
+        merge(self.unstored, instance.row(), stored)
+
+    def close(self, marker: BatchCommitted) -> None:
+        """The last record. Nothing is added after it."""
+        self.marker = marker
+        self.layout.turn_of_activities += 1
+        topics = self.layout.topics
+        self.records.append(Outgoing(topics.history, self.layout.partition, b"", encode(marker)))

@@ -1,0 +1,302 @@
+"""Where user code of orchestrators runs: a thread of its own, with a deadline per resume.
+
+**Law.** The I/O loop never waits for user code. A resume that takes longer than TURN_SECONDS_MAX gets an exception
+raised into its thread; if that does not end it (it sits in C, or swallows everything), the thread is abandoned: it
+sleeps for ever once user code lets go of it, so that nothing it still holds is ever touched again; the instance is
+parked and the turns that are left go to a new thread.
+
+The exception is aimed at user code only. It is raised under a lock while the thread says it is inside user code, and
+whatever is still pending when user code is left is cleared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import queue
+import sys
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import structlog
+
+from perdure.core.execution import StallSignal
+from perdure.core.limits import ABANDONED_THREADS_MAX, TURN_SECONDS_MAX
+from perdure.core.turn import Live, Turn
+
+__all__ = ["Decider", "InlineDecider", "ThreadDecider", "TurnDeadline", "Watch"]
+
+log = structlog.get_logger("perdure.decider")
+
+Watch = Callable[[], AbstractContextManager[Any]]
+"""Wraps each resume: the dev-mode guard."""
+
+
+class TurnDeadline(StallSignal):
+    """Raised into user code that takes too long."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__("turn deadline", detail or "one resume took too long")
+
+
+class Decider(ABC):
+    """Runs turns; user code happens nowhere else."""
+
+    @abstractmethod
+    async def run(self, turns: Sequence[Turn]) -> None:
+        """Run them to the end, in order."""
+
+    @abstractmethod
+    async def let_go(self, lives: Sequence[Live]) -> None:
+        """Close the user code of evicted instances."""
+
+    @abstractmethod
+    def runner(self, function: Callable[..., Any], argument: Any) -> Any:
+        """What a turn calls user code through."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the thread (a stuck one is left behind). Twice is harmless."""
+
+
+class InlineDecider(Decider):
+    """On the loop itself, without a deadline: for the test kit and the simulation."""
+
+    def __init__(self, watch: Watch | None = None) -> None:
+        self._watch = watch
+
+    async def run(self, turns: Sequence[Turn]) -> None:
+        for turn in turns:
+            turn.run()
+
+    async def let_go(self, lives: Sequence[Live]) -> None:
+        for live in lives:
+            live.close()
+
+    def runner(self, function: Callable[..., Any], argument: Any) -> Any:
+        if self._watch is None:
+            return function(argument)
+        with self._watch():
+            return function(argument)
+
+    def stop(self) -> None:
+        pass
+
+
+class _Job:
+    """Work for the thread: calls, one after the other. `at` is the one being made."""
+
+    __slots__ = ("at", "calls", "done", "error", "future", "turns")
+
+    def __init__(
+        self, turns: Sequence[Turn], calls: Sequence[Callable[[], None]], future: asyncio.Future[None]
+    ) -> None:
+        self.turns = turns
+        self.calls = calls
+        self.future = future
+        self.at = 0
+
+
+class _Thread:
+    """One decider thread and what the watchdog knows of it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, watch: Watch | None) -> None:
+        self.loop = loop
+        self.watch = watch
+        self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self.job: _Job | None = None
+        self.inside_since = 0.0  # loop time; 0: not in user code
+        self.told_at = 0.0  # when the deadline was raised into it
+        self.abandoned = False
+        self.lock = threading.Lock()
+        self.thread = threading.Thread(target=self._work, name="perdure-decider", daemon=True)
+        self.thread.start()
+
+    def _work(self) -> None:
+        asyncio._set_running_loop(_NO_LOOP)  # type: ignore[arg-type]  # noqa: SLF001 - see _NoLoop
+        while (job := self.jobs.get()) is not None:
+            self.job = job
+            error: BaseException | None = None
+            try:
+                while job.at < len(job.calls):
+                    job.calls[job.at]()
+                    job.at += 1
+            except BaseException as caught:  # noqa: BLE001 - reported to whoever waits for the job
+                error = caught
+            self.job = None
+            self._finish(job, error)
+
+    def _finish(self, job: _Job, error: BaseException | None) -> None:
+        try:
+            self.loop.call_soon_threadsafe(_settle, job.future, error)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            return
+
+    def run_user_code(self, function: Callable[..., Any], argument: Any) -> Any:
+        self.inside_since = self.loop.time()
+        try:
+            try:
+                if self.watch is None:
+                    return function(argument)
+                with self.watch():
+                    return function(argument)
+            finally:
+                self._leave()
+        except TurnDeadline:
+            self._leave()  # it may have struck inside the first one
+            raise
+
+    def _leave(self) -> None:
+        with self.lock:
+            self.inside_since = 0.0
+            if self.told_at:
+                self.told_at = 0.0
+                _raise_in(self.thread, None)  # whatever is pending was not meant for the engine
+            abandoned = self.abandoned
+        if abandoned:
+            threading.Event().wait()  # for ever; the thread is a daemon
+
+    def check(self, now: float, limit_s: float) -> bool:
+        """Watchdog, on the loop: raise the deadline; True if the thread must be abandoned."""
+        with self.lock:
+            since = self.inside_since
+            if not since or now - since < limit_s:
+                return False
+            if not self.told_at:
+                self.told_at = now
+                _raise_in(self.thread, TurnDeadline)
+                return False
+            if now - self.told_at < limit_s / 2:
+                return False
+            self.abandoned = True
+            return True
+
+    def location(self) -> str:
+        """Where the thread is: its innermost frame outside the engine, else its innermost."""
+        frame = sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001 - the only way to another thread's line
+        fallback = ""
+        outermost = ""
+        while frame is not None:
+            place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+            fallback = fallback or place
+            if "/perdure/" not in frame.f_code.co_filename.replace("\\", "/"):
+                outermost = place
+            frame = frame.f_back
+            if frame is not None and outermost and "/perdure/" in frame.f_code.co_filename.replace("\\", "/"):
+                break
+        return f"(at {outermost or fallback})"
+
+
+class ThreadDecider(Decider):
+    """A decider thread, replaced when user code does not give it back.
+
+    `on_exhausted` is called once more than ABANDONED_THREADS_MAX threads are lost: the process should drain and exit.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        watch: Watch | None = None,
+        turn_seconds_max: float = TURN_SECONDS_MAX,
+        on_exhausted: Callable[[], None] | None = None,
+    ) -> None:
+        self._loop = loop
+        self._watch = watch
+        self._limit_s = turn_seconds_max
+        self._on_exhausted = on_exhausted
+        self._thread = _Thread(loop, watch)
+        self.abandoned = 0
+        self._busy = 0
+        self._watchdog: asyncio.TimerHandle | None = None
+
+    async def run(self, turns: Sequence[Turn]) -> None:
+        await self._submit(_Job(turns, [turn.run for turn in turns], self._loop.create_future()))
+
+    async def let_go(self, lives: Sequence[Live]) -> None:
+        await self._submit(_Job((), [live.close for live in lives], self._loop.create_future()))
+
+    def runner(self, function: Callable[..., Any], argument: Any) -> Any:
+        return self._thread.run_user_code(function, argument)
+
+    def stop(self) -> None:
+        self._thread.jobs.put(None)
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+
+    async def _submit(self, job: _Job) -> None:
+        self._busy += 1
+        if self._watchdog is None:
+            self._watchdog = self._loop.call_later(self._limit_s / 4, self._look)
+        self._thread.jobs.put(job)
+        try:
+            await job.future
+        finally:
+            self._busy -= 1
+
+    def _look(self) -> None:
+        self._watchdog = None
+        if self._thread.check(self._loop.time(), self._limit_s):
+            self._abandon()
+        if self._busy:
+            self._watchdog = self._loop.call_later(self._limit_s / 4, self._look)
+
+    def _abandon(self) -> None:
+        """Replace the thread; park the instance it is stuck in and go on with what it left."""
+        stuck, job = self._thread, self._thread.job
+        detail = f"no return within {self._limit_s:g} s {stuck.location()}"
+        log.error("orchestrator code did not return; its thread is abandoned", where=detail)
+        self.abandoned += 1
+        self._thread = _Thread(self._loop, self._watch)
+        if job is not None:
+            self._thread.jobs.put(self._rest(job, detail))
+        while not stuck.jobs.empty():
+            self._thread.jobs.put(stuck.jobs.get_nowait())
+        if self.abandoned > ABANDONED_THREADS_MAX and self._on_exhausted is not None:
+            self._on_exhausted()
+
+    def _rest(self, job: _Job, detail: str) -> _Job:
+        rest = _Job(job.turns[job.at :], list(job.calls[job.at :]), job.future)
+        if job.turns:
+            turn = job.turns[job.at]
+
+            def park_and_go_on() -> None:
+                turn.park("turn deadline", detail)
+                turn.run()
+
+            rest.calls = [park_and_go_on, *rest.calls[1:]]
+        else:
+            rest.calls = list(rest.calls[1:])  # a close that hangs: its instance is gone anyway
+        return rest
+
+
+def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+
+
+def _raise_in(thread: threading.Thread, error: type[BaseException] | None) -> None:
+    """Raise in another thread at its next bytecode; None takes back what has not been raised yet."""
+    target = ctypes.c_ulong(thread.ident or 0)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(target, None if error is None else ctypes.py_object(error))
+
+
+class _NoLoop:
+    """Stands where asyncio looks for the running loop, so that asyncio.sleep and the like fail at once, with advice."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise TypeError(
+            "asyncio has no place in an orchestrator: instead of asyncio.sleep use ctx.create_timer, instead of "
+            "asyncio.gather use wf.when_all, for everything else an activity"
+        )
+
+
+_NO_LOOP = _NoLoop()

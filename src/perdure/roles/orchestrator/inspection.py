@@ -1,0 +1,28 @@
+"""Questions about an instance, answered by its owner from memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from perdure.core.describe import describe
+from perdure.roles.orchestrator.batch import Batch
+from perdure.roles.orchestrator.intake import Incoming
+from perdure.roles.orchestrator.memory import Memory
+from perdure.roles.orchestrator.waiters import Waiters, is_reached
+
+__all__ = ["inspect_all"]
+
+
+def inspect_all(batch: Batch, questions: list[Incoming], memory: Memory, waiters: Waiters, partition: int) -> None:
+    """Answer what can be answered; keep who waits. Answers go out with the batch, after its commit."""
+    now = asyncio.get_running_loop().time()
+    for each in questions:
+        live, request = memory.lives.get(each.instance_id), each.command
+        if live is None or not live.instance.exists:
+            batch.unknown(request, each.instance_id)
+        elif is_reached(live.instance, request.until):
+            detail = json.dumps(describe(live), ensure_ascii=False) if request.detail else ""
+            batch.inspected(request, live.instance.snapshot(partition, detail))
+        else:
+            waiters.add(each.instance_id, request, now)

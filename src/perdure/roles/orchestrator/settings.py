@@ -1,0 +1,54 @@
+"""What an orchestrator is given: ports, bounds, and where it counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from perdure.core.names import Topics
+from perdure.ports.clock import Clock
+from perdure.ports.log import Log
+from perdure.ports.store import HistoryStore
+
+__all__ = ["OrchestratorPorts", "OrchestratorSettings", "Stats"]
+
+
+@dataclass(slots=True)
+class OrchestratorPorts:
+    log: Log
+    store: HistoryStore
+    clock: Clock
+    topics: Topics
+
+
+@dataclass(slots=True)
+class OrchestratorSettings:
+    """Bounds of one process. Seconds and counts."""
+
+    owner: str = "orchestrator"  # who commits: unique per process life
+    epoch: int = 0  # of the topics; raised when they are recreated
+    batch_requests_max: int = 2_000
+    cache_instances_max: int = 20_000
+    cache_bytes_max: int = 256 * 1024 * 1024
+    write_behind_s: float = 0.2
+    store_lag_bytes_max: int = 64 * 1024 * 1024  # above it the owner stops reading until the store has caught up
+    retry_s: float = 0.2  # after a failed commit or store
+    retry_s_max: float = 5.0
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counted as it happens; read by metrics and tests."""
+
+    turns: int = 0
+    events: int = 0
+    commits: int = 0
+    commits_failed: int = 0
+    loads: int = 0
+    evictions: int = 0
+    stalled: int = 0
+    dead_letters: int = 0
+    forwarded: int = 0
+    takeovers: int = 0
+    store_failures: int = 0
+    rejections: Counter[str] = field(default_factory=Counter)

@@ -1,0 +1,153 @@
+"""The store, after the commit: many instances at a time, off the partition's path, bounded.
+
+Rows and events are taken when a batch is composed and handed over when it has committed, so that nothing speculative is
+ever stored. Writing twice is harmless; an instance is free to be evicted once nothing of it is left here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from perdure.core.rows import InstanceRow
+from perdure.ports.errors import StoreUnavailable
+from perdure.ports.store import HistoryStore, StoredEvent, StoredTurn
+from perdure.roles.orchestrator.memory import Memory
+from perdure.roles.orchestrator.settings import OrchestratorSettings, Stats
+
+__all__ = ["Unstored", "WriteBehind", "merge"]
+
+log = structlog.get_logger("perdure.orchestrator")
+
+Unstored = dict[str, StoredTurn]
+"""By instance: its row and its new events."""
+
+
+def merge(into: Unstored, row: InstanceRow, events: list[StoredEvent]) -> None:
+    """Later news of an instance over earlier ones; an earlier generation's events are of no use any more."""
+    before = into.get(row.instance_id)
+    if before is not None and (before.row.run, before.row.generation) == (row.run, row.generation):
+        before.row = row
+        before.events += events
+    else:
+        into[row.instance_id] = StoredTurn(row, events)
+
+
+class WriteBehind:
+    """One partition's. `offset` is that of the last marker whose batch is covered."""
+
+    def __init__(
+        self, partition: int, store: HistoryStore, memory: Memory, settings: OrchestratorSettings, stats: Stats
+    ) -> None:
+        self._partition = partition
+        self._store = store
+        self._memory = memory
+        self._settings = settings
+        self._stats = stats
+        self._dirty: Unstored = {}
+        self._counts: dict[str, int] = {}
+        self._marker = -1
+        self._bytes = 0
+        self.stored_to = 0
+        self._news = asyncio.Event()
+        self._caught_up = asyncio.Event()
+        self._caught_up.set()
+        self._task: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
+        self.on_stored: Callable[[], None] = lambda: None
+
+    def start(self, stored_to: int) -> None:
+        self.stored_to = stored_to
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def add(self, turns: Unstored, marker_offset: int) -> None:
+        """A batch has committed; its last record is at marker_offset."""
+        self._marker = marker_offset
+        for turn in turns.values():
+            merge(self._dirty, turn.row, turn.events)
+            self._bytes += sum(len(event.value) for event in turn.events)
+            key = turn.row.instance_id
+            self._counts[key] = self._counts.get(key, 0) + 1
+        if self._bytes > self._settings.store_lag_bytes_max:
+            self._caught_up.clear()
+        self._news.set()
+
+    def pin(self, turns: Unstored) -> None:
+        """A batch is about to commit: none of its instances may be evicted before it is stored."""
+        pinned = self._memory.pinned
+        for key in turns:
+            pinned[key] = pinned.get(key, 0) + 1
+
+    async def room(self) -> None:
+        """Wait while the store is too far behind."""
+        await self._caught_up.wait()
+
+    def hurry(self) -> None:
+        """Somebody waits for an instance to be stored."""
+        self._hurry.set()
+
+    async def stop(self, *, flush: bool, within_s: float = 5.0) -> None:
+        """End; with `flush`, write what is left first, if the store answers in time."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if flush and self._dirty:
+            try:
+                await asyncio.wait_for(self._write(), within_s)
+            except (StoreUnavailable, TimeoutError) as error:
+                log.warning("left for the next owner to store", partition=self._partition, error=str(error))
+
+    async def _run(self) -> None:
+        pause = self._settings.retry_s
+        while True:
+            await self._news.wait()
+            if not self._hurry.is_set():
+                try:
+                    await asyncio.wait_for(self._hurry.wait(), self._settings.write_behind_s)
+                except TimeoutError:
+                    pass
+            self._hurry.clear()
+            try:
+                await self._write()
+                pause = self._settings.retry_s
+            except StoreUnavailable as error:
+                self._stats.store_failures += 1
+                log.warning("the store does not take what is committed; it waits", error=str(error), bytes=self._bytes)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, self._settings.retry_s_max)
+
+    async def _write(self) -> None:
+        self._news.clear()
+        dirty, counts, marker, size = self._dirty, self._counts, self._marker, self._bytes
+        if marker < 0:
+            return
+        self._dirty, self._counts, self._bytes = {}, {}, 0
+        position = (self._settings.epoch << 48) | marker
+        try:
+            await self._store.append(self._partition, marker, position, list(dirty.values()))
+        except BaseException:
+            for turn in self._dirty.values():
+                merge(dirty, turn.row, turn.events)
+            for key, count in self._counts.items():
+                counts[key] = counts.get(key, 0) + count
+            self._dirty, self._counts, self._bytes = dirty, counts, self._bytes + size
+            self._news.set()
+            raise
+        self.stored_to = marker
+        self._unpin(counts)
+        self.on_stored()
+        if self._bytes <= self._settings.store_lag_bytes_max:
+            self._caught_up.set()
+
+    def _unpin(self, counts: dict[str, int]) -> None:
+        pinned, tail = self._memory.pinned, self._memory.tail
+        for key, count in counts.items():
+            left = pinned.get(key, 0) - count
+            if left > 0:
+                pinned[key] = left
+            else:
+                pinned.pop(key, None)
+                tail.pop(key, None)

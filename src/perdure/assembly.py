@@ -7,6 +7,7 @@ which ports it is given and whether user code runs on threads; the roles do not 
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,6 +111,19 @@ def memory_ports(clock: Clock, entropy: Entropy) -> Ports:
     return Ports(memory_log, MemoryHistoryStore(), MemoryTimerStore(), clock, entropy, memory_log.close)
 
 
+GC_THRESHOLDS_DEFAULT = ((700, 10, 10), (2_000, 10, 10), (2_000, 10, 0))  # of CPython 3.11 to 3.14
+GC_THRESHOLDS = (20_000, 20, 20)
+
+
+def relax_collector() -> None:
+    """Let the cyclic collector look less often: thousands of waiting instances are no garbage.
+
+    Measured on sequences of five activities: a fifth of all CPU. An application that set its own thresholds keeps them.
+    """
+    if gc.get_threshold() in GC_THRESHOLDS_DEFAULT:
+        gc.set_threshold(*GC_THRESHOLDS)
+
+
 class Engine:
     """All roles in the running event loop: `start`, use `transport`, `stop`."""
 
@@ -128,6 +142,7 @@ class Engine:
     async def start(self) -> None:
         """Returns when every partition is served. Raises what keeps a role from starting."""
         ports, settings = self.ports, self.settings
+        relax_collector()
         await ports.log.create_topics(topic_specs(self.topics, settings.partitions))
         self._decider, slots = self._executors()
         self.orchestrator = Orchestrator(

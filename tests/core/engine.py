@@ -27,13 +27,12 @@ from perdure.core.commands import (
 from perdure.core.decide import Rejection
 from perdure.core.effects import ActivityTask, CancelTimer, Effect, SendCommand, SetTimer
 from perdure.core.events import Event, WorkflowStarted
-from perdure.core.execution import StallSignal
 from perdure.core.instance import Instance
 from perdure.core.turn import Live, Request, Turn, live_from_history, live_from_row
 from perdure.workflow.app import App
 from perdure.workflow.code import Library
 
-__all__ = ["SECOND", "T0", "Engine", "Entry", "call", "one", "second", "state_of"]
+__all__ = ["SECOND", "T0", "Engine", "Entry", "call", "generations", "kinds", "one", "redeliver", "second", "state_of"]
 
 T0 = 1_700_000_000_000_000
 SECOND = 1_000_000
@@ -204,8 +203,9 @@ class Engine:
         recorded = [decode(encode(event)) if self.codec else event for event in turn.events]
         self.history.setdefault(instance_id, []).extend(recorded)
         self.commits.setdefault(instance_id, []).append(len(self.history[instance_id]))
-        self.effects.setdefault(instance_id, []).extend(turn.effects)
-        for effect in turn.effects:
+        effects = [_through_avro(effect) if self.codec else effect for effect in turn.effects]
+        self.effects.setdefault(instance_id, []).extend(effects)
+        for effect in effects:
             self._effect(instance_id, effect)
         self.after_turn(self, instance_id, turn)
         if self.rng.random() < self.evict:
@@ -293,6 +293,11 @@ def one(*workflows: Callable[..., Any], **options: Any) -> Engine:
     return Engine(Library(app), **options)
 
 
+def kinds(events: Iterable[Any]) -> list[str]:
+    """The names of the events' types: what most tests are about."""
+    return [type(event).__name__ for event in events]
+
+
 def state_of(instance: Instance) -> dict[str, Any]:
     """Everything a fold of events gives, comparable."""
     found = {name: getattr(instance, name) for name in Instance.__slots__ if name != "open"}
@@ -302,6 +307,13 @@ def state_of(instance: Instance) -> dict[str, Any]:
     return found
 
 
+def _through_avro(effect: Effect) -> Effect:
+    """As the receiver will see it: what cannot be encoded fails here."""
+    if isinstance(effect, SendCommand):
+        return SendCommand(effect.instance_id, decode(encode(effect.command)))
+    return decode(encode(effect))  # type: ignore[no-any-return]
+
+
 def _fired(timer: SetTimer) -> FireTimer:
     return FireTimer(timer.run, timer.generation, timer.task_id, timer.attempt, timer.kind, timer.fire_at_us)
 
@@ -309,15 +321,3 @@ def _fired(timer: SetTimer) -> FireTimer:
 def _timer_key(instance_id: str, timer: SetTimer | CancelTimer) -> tuple[Any, ...]:
     return (instance_id, timer.run, timer.generation, timer.task_id, timer.attempt, timer.kind)
 
-
-class Deadline:
-    """A runner that gives up on the n-th call, as a turn deadline would."""
-
-    def __init__(self, calls: int) -> None:
-        self.calls = calls
-
-    def __call__(self, function: Callable[..., Any], argument: Any) -> Any:
-        self.calls -= 1
-        if self.calls < 0:
-            raise StallSignal("turn deadline", "it took too long")
-        return function(argument)

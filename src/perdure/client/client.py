@@ -55,6 +55,7 @@ class AsyncWorkflowClient:
         reuse_id_policy: Any = None,
         command_id: str | None = None,
         requested_by: str = "",
+        rerun_of: str = "",
     ) -> str:
         """Start a workflow and return its instance id; `start_at` (naive: UTC) delays it.
 
@@ -68,7 +69,7 @@ class AsyncWorkflowClient:
                 "WorkflowAlreadyExists (terminate it first)"
             )
         name = self._names.name_of(workflow)
-        command = StartWorkflow(name, payload_text(input, f"the input of workflow '{name}'"))
+        command = StartWorkflow(name, payload_text(input, f"the input of workflow '{name}'"), rerun_of=rerun_of)
         if start_at is not None:
             command.start_at_us = to_us(start_at)
         return await self._start(command, instance_id, command_id, requested_by)

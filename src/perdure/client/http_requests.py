@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -27,7 +27,7 @@ class HttpRequest:
     path: str
     query: Mapping[str, Any] = field(default_factory=dict)
     body: bytes = b""
-    headers: Mapping[str, bytes] = field(default_factory=dict)
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
 
 def segment(text: str) -> str:
@@ -38,12 +38,12 @@ def segment(text: str) -> str:
 
 def request_for(instance_id: str, command: ClientCommand) -> HttpRequest:
     """POST to the verb's path. `minted` is not told: a repeat over another connection could not take it back."""
-    headers = {"Idempotency-Key": command.command_id.encode()}
+    headers = [(b"Idempotency-Key", command.command_id.encode())]
     if command.requested_by:
-        headers["X-Requested-By"] = command.requested_by.encode()
+        headers.append((b"X-Requested-By", command.requested_by.encode()))
     path, query, payload = _parts(instance_id, command)
     if payload:
-        headers["Content-Type"] = b"application/json"
+        headers.append((b"Content-Type", b"application/json"))
     return HttpRequest("POST", path, query, payload.encode(), headers)
 
 

@@ -13,7 +13,7 @@ from perdure.client.errors import EngineUnavailable, Unauthorized, rejection_err
 from perdure.client.http_requests import HttpRequest, request_for, segment
 from perdure.client.ids import IdMint
 from perdure.client.transport import REQUEST_TIMEOUT_SECONDS, ClientCommand, Transport, Until
-from perdure.client.wire import REASONS, event_from, row_from, snapshot_from
+from perdure.client.wire import REASONS, event_from, rfc3339, row_from, snapshot_from
 from perdure.core.replies import InstanceSnapshot, Reply
 from perdure.ports.clock import Clock, Entropy
 from perdure.ports.store import Filter, Page
@@ -81,8 +81,8 @@ class HttpTransport(Transport):
         query: dict[str, Any] = {"limit": str(limit), "name": list(where.names), "status": list(where.statuses)}
         texts = {"id_prefix": where.id_prefix, "page": after}
         query |= {name: text for name, text in texts.items() if text}
-        times = {"created_from_us": where.created_from_us, "created_to_us": where.created_to_us}
-        query |= {name: str(us) for name, us in times.items() if us}
+        times = {"created_from": where.created_from_us, "created_to": where.created_to_us}
+        query |= {name: rfc3339(us) for name, us in times.items() if us}
         body = self._checked(await self._persist(HttpRequest("GET", "/v1/instances", query), self._request_timeout_s))
         return Page([row_from(each) for each in body["instances"]], body["next"])
 

@@ -103,7 +103,10 @@ class Inbox(GroupListener):
             reader.seek(end)  # what was deleted meanwhile is asked for again
             return
         self._position = reader.position
+        ours = self._token.encode()
         for record in records:
+            if not record.key.startswith(ours):  # a reply's key is its token: others' are not worth decoding
+                continue
             try:
                 reply = decode(record.value)
             except DecodeError as error:

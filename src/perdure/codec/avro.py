@@ -65,7 +65,7 @@ def decode(message: bytes) -> Any:
         fields = fastavro.schemaless_reader(source, schema, reader_schema)
         if source.tell() != len(message):
             raise DecodeError(f"{len(message) - source.tell()} bytes after the end of the record")
-        return build(fields)
+        return build(fields)  # type: ignore[arg-type]
     except DecodeError:
         raise
     except Exception as error:

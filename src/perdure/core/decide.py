@@ -220,7 +220,7 @@ def _purge(instance: Instance, command: PurgeWorkflow, moment: Moment) -> Decisi
         return Decision()
     if not instance.exists:
         return _unknown(instance)
-    bad = _unless_parent(instance, command)
+    bad = _unless_parent(instance, command) or _bad_command_id(command.command_id)
     if bad:
         return bad
     if not instance.ended:

@@ -131,10 +131,10 @@ class Turn:
     answers: list[Answer] = field(default_factory=list)
     position: int = 0
     park_first: str = ""  # why user code must not be run at all: the instance is parked where it would be
+    instance: Instance = field(init=False)
 
-    @property
-    def instance(self) -> Instance:
-        return self.live.instance
+    def __post_init__(self) -> None:
+        self.instance = self.live.instance
 
     def run(self) -> None:
         """Decide request after request; stops early if what replay would need is no longer at hand.
@@ -177,7 +177,7 @@ class Turn:
     def _take(self, request: Request) -> Rejection | None:
         command, live = request.command, self.live
         self._recover_under_new_code(command)
-        if type(command) is RaiseEvent and live.execution is None and self._may_run():
+        if type(command) is RaiseEvent and live.execution is None and self._may_run() and not self.park_first:
             self._make_execution()  # only user code knows how many raised events it has not taken
         moment = Moment(self.now_us, request.origin, self._registered, live.buffered, live.handled_to)
         decision = decide(self.instance, command, moment)

@@ -1,0 +1,1 @@
+"""The gateway: the engine over HTTP, Dapr's seven routes and our own."""

@@ -149,6 +149,7 @@ async def test_a_far_timer_that_is_cancelled_later_loses_its_row(w):
 @world()
 async def test_a_far_timer_that_is_cancelled_while_its_row_is_written_loses_it(w):
     await w.start()
+    await asyncio.sleep(1)
     w.store.put_takes_s = 5
     due = w.now_us + 3600 * SECOND
     await w.set(1, due)
@@ -157,6 +158,19 @@ async def test_a_far_timer_that_is_cancelled_while_its_row_is_written_loses_it(w
     await w.cancel(1, due)
     await asyncio.sleep(10)
     assert w.store.rows == {}
+
+
+@world()
+async def test_a_far_timer_that_is_cancelled_while_its_slice_is_loaded_does_not_fire(w):
+    await w.start()
+    due = w.now_us + 3600 * SECOND
+    await w.set(1, due)
+    await asyncio.sleep(3600 - 300 - 1)
+    w.store.load_takes_s = 5
+    await asyncio.sleep(2)  # the window has reached the slice
+    await w.cancel(1, due)
+    await asyncio.sleep(1300)
+    assert await w.fired() == [] and w.store.rows == {}
 
 
 @world()
@@ -262,10 +276,10 @@ async def test_a_timer_that_was_cancelled_while_nobody_served_does_not_fire_at_t
     await w.set(2, due, "lease")
     await asyncio.sleep(1)
     await w.crash(service)
-    await w.cancel(1, due)
-    await w.set(2, due + 50 * SECOND, "lease")
     for n in range(10, 1500):  # more than one read away
         await w.set(n, due - 20 * SECOND)
+    await w.cancel(1, due)
+    await w.set(2, due + 50 * SECOND, "lease")
     await asyncio.sleep(60)
     await w.start()
     await asyncio.sleep(60)

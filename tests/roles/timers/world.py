@@ -34,7 +34,12 @@ class CountingStore(MemoryTimerStore):
     def __init__(self):
         super().__init__()
         self.calls = []
-        self.put_takes_s = 0.0
+        self.put_takes_s = self.load_takes_s = 0.0
+
+    async def load(self, shard, slice_no):
+        rows = await super().load(shard, slice_no)
+        await asyncio.sleep(self.load_takes_s)
+        return rows
 
     async def put(self, shard, slice_no, timers):
         await super().put(shard, slice_no, timers)

@@ -102,7 +102,7 @@ class MemoryHistoryStore(HistoryStore):
 
 def _copied(row: InstanceRow) -> InstanceRow:
     """Rows are mutable: what the caller does to its own must not reach the store, nor the other way round."""
-    return replace(row, command_ids=list(row.command_ids))
+    return replace(row, command_ids=list(row.command_ids), children=[replace(child) for child in row.children])
 
 
 def _place(row: InstanceRow) -> tuple[int, str]:

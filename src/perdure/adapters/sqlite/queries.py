@@ -26,12 +26,13 @@ def select_rows(connection: sqlite3.Connection, source: str, parameters: Sequenc
 
 
 def select_instances(connection: sqlite3.Connection, instance_ids: Sequence[str]) -> dict[str, InstanceRow]:
+    """In the order asked for."""
     found: dict[str, InstanceRow] = {}
     for start in range(0, len(instance_ids), IDS_PER_QUERY):
         ids = instance_ids[start : start + IDS_PER_QUERY]
         rows = select_rows(connection, f"SELECT row FROM instances WHERE instance_id IN ({marks(len(ids))})", ids)
         found.update({row.instance_id: row for row in rows})
-    return found
+    return {instance_id: found[instance_id] for instance_id in instance_ids if instance_id in found}
 
 
 def select_events(

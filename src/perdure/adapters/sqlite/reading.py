@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from perdure.adapters.sqlite.connection import check_identity, connect_read_only, refusal
 from perdure.adapters.sqlite.queries import select_events, select_instances, select_page
@@ -38,7 +39,7 @@ class DatabaseReading:
         except sqlite3.Error as error:
             raise refusal(error, self.path) from None
 
-    def __enter__(self) -> DatabaseReading:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

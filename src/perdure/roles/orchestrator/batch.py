@@ -49,6 +49,7 @@ class Batch:
     stats: Stats
     records: list[Outgoing] = field(default_factory=list)
     answers: list[Outgoing] = field(default_factory=list)  # replies: after the commit, by a plain append
+    offsets: list[int] = field(default_factory=list)  # of the requests it decides
     unstored: Unstored = field(default_factory=dict)
     durable: bool = False  # a durable record was consumed or something is to be written: the position moves
     marker: BatchCommitted | None = None

@@ -8,6 +8,7 @@ found unstored.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
@@ -50,6 +51,7 @@ class Memory:
         self.parked: dict[str, list[Incoming]] = {}  # requests by the instance whose load they wait for
         self.ready: list[Incoming] = []
         self.pinned: dict[str, int] = {}  # unstored turns by instance
+        self._ended: dict[str, None] = {}  # of the lives, oldest first
         self._weights: dict[str, int] = {}
         self._bytes = 0
         self._store = store
@@ -87,29 +89,45 @@ class Memory:
     def keep(self, live: Live, weight: int) -> None:
         instance_id = live.instance.instance_id
         if live.instance.started is None:
-            self.lives.pop(instance_id, None)
-            self._bytes -= self._weights.pop(instance_id, 0)
+            if instance_id in self.lives:
+                self._pop(instance_id)
             return
         self.lives[instance_id] = live
+        if live.instance.ended:
+            self._ended[instance_id] = None
+        else:
+            self._ended.pop(instance_id, None)
         self._bytes += weight - self._weights.get(instance_id, 0)
         self._weights[instance_id] = weight
 
     def evictable(self) -> list[Live]:
         """The least recently used ones above the bounds, of those that are stored; they are no longer here."""
-        over = len(self.lives) - self._settings.cache_instances_max
-        if over <= 0 and self._bytes <= self._settings.cache_bytes_max:
-            return []
-        out: list[Live] = []
-        for instance_id in list(self.lives):
-            if over <= 0 and self._bytes <= self._settings.cache_bytes_max:
-                break
-            if instance_id in self.pinned or instance_id in self.parked:
-                continue
-            out.append(self.lives.pop(instance_id))
-            self._bytes -= self._weights.pop(instance_id, 0)
-            over -= 1
+        settings = self._settings
+        out = self._evict_ended(len(self._ended) - settings.cache_ended_max)
+        over = len(self.lives) - settings.cache_instances_max
+        if over > 0 or self._bytes > settings.cache_bytes_max:
+            for instance_id in list(self.lives):
+                if over <= 0 and self._bytes <= settings.cache_bytes_max:
+                    break
+                if self._is_free(instance_id):
+                    out.append(self._pop(instance_id))
+                    over -= 1
         self._stats.evictions += len(out)
         return out
+
+    def _evict_ended(self, over: int) -> list[Live]:
+        if over <= 0:
+            return []
+        oldest = list(itertools.islice(self._ended, over))
+        return [self._pop(each) for each in oldest if self._is_free(each)]
+
+    def _is_free(self, instance_id: str) -> bool:
+        return instance_id not in self.pinned and instance_id not in self.parked
+
+    def _pop(self, instance_id: str) -> Live:
+        self._ended.pop(instance_id, None)
+        self._bytes -= self._weights.pop(instance_id, 0)
+        return self.lives.pop(instance_id)
 
     # -- loading ----------------------------------------------------------------------------------------------
 
@@ -175,6 +193,8 @@ class Memory:
         live = lay_over(instance_id, stored, self.tail.get(instance_id, []))
         if live.instance.started is not None:
             self.lives[instance_id] = live
+            if live.instance.ended:
+                self._ended[instance_id] = None
             self.on_loaded(live)
         waiting = self.parked.pop(instance_id)
         if live.instance.started is None and waiting:

@@ -9,7 +9,6 @@ command, which becomes a dead letter.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 import structlog
 
@@ -18,8 +17,16 @@ from perdure.core.commands import InspectInstance
 from perdure.core.events import BatchCommitted
 from perdure.core.limits import TAKEOVERS_BEFORE_CAUTION, UNDECIDED_OFFSETS_MAX
 from perdure.core.turn import Live, Request, Turn
-from perdure.ports.errors import CommitFailed, CommitUnknown, Fenced, LogClosed, NotAssigned, RecordTooLarge
-from perdure.ports.log import Outgoing, Reader, Writer
+from perdure.ports.errors import (
+    CommitFailed,
+    CommitUnknown,
+    Fenced,
+    LogClosed,
+    NotAssigned,
+    RecordTooLarge,
+    StoreUnavailable,
+)
+from perdure.ports.log import Outgoing, Reader, Record, Writer
 from perdure.ports.store import StoredEvent
 from perdure.roles.orchestrator.batch import Batch, Layout
 from perdure.roles.orchestrator.decider import Decider
@@ -71,6 +78,7 @@ class PartitionOwner:
         self._poison: set[int] = set()  # offsets of commands that cannot be committed
         self._batch_max = settings.batch_requests_max
         self.serving = asyncio.Event()
+        self._woken = asyncio.Event()
         self.memory = self._new_memory()
         self._behind = self._new_behind()
         self._writer: Writer | None = None
@@ -101,11 +109,9 @@ class PartitionOwner:
                     if isinstance(error, Fenced) and await self._still_assigned(pause):
                         continue
                 return
-            except (CommitFailed, CommitUnknown, BadContent) as error:
+            except (CommitFailed, CommitUnknown, StoreUnavailable, BadContent) as error:
                 self._stats.commits_failed += 1
-                log.warning(
-                    "a batch was not committed; the partition is read again", partition=self.partition, error=str(error)
-                )
+                log.warning("the partition is taken over again", partition=self.partition, error=str(error))
                 if not isinstance(error, BadContent):
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, self._settings.retry_s_max)
@@ -125,7 +131,7 @@ class PartitionOwner:
     async def stop(self) -> None:
         """Finish the batch in hand, store what is committed, let go."""
         self._stopping = True
-        self._reader.wake()
+        self._wake()
 
     async def _drop(self) -> None:
         """Forget everything in memory; what is committed is first given to the store, as far as it takes it."""
@@ -145,7 +151,7 @@ class PartitionOwner:
 
     def _new_behind(self) -> WriteBehind:
         behind = WriteBehind(self.partition, self._ports.store, self.memory, self._settings, self._stats)
-        behind.on_stored = self._reader.wake
+        behind.on_stored = self._wake
         return behind
 
     # -- taking over ------------------------------------------------------------------------------------------
@@ -233,7 +239,7 @@ class PartitionOwner:
 
     def _commit_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
-            self._reader.wake()
+            self._wake()
 
     async def _gather(self) -> tuple[list[Incoming], list[Misfit]]:
         """The next requests that can be decided, and records that are none. Empty after a wake."""
@@ -242,29 +248,31 @@ class PartitionOwner:
         if memory.failure is not None:
             raise CommitFailed(f"loading failed: {memory.failure}")
         self._load()
-        incoming, memory.ready = memory.ready, []
+        most = 1 if self._cautious_to else self._batch_max
+        incoming, memory.ready = memory.ready[:most], memory.ready[most:]
         misfits: list[Misfit] = []
-        if not incoming or len(self._undecided) < UNDECIDED_OFFSETS_MAX:
-            most = 1 if self._cautious_to else self._batch_max
-            if len(incoming) < most:
-                if incoming:
-                    self._reader.wake()  # take what is there, do not wait for more
-                for record in await self._read(most - len(incoming)):
-                    self._sort(record, incoming, misfits)
+        if len(self._undecided) >= UNDECIDED_OFFSETS_MAX:
+            if not incoming:
+                await self._woken.wait()  # nothing more is read until the store has answered for what waits
+        elif len(incoming) < most:
+            if incoming:
+                self._reader.wake()  # take what is there, do not wait for more
+            for record in await self._reader.read(most - len(incoming)):
+                self._sort(record, incoming, misfits)
+        self._woken.clear()
         self._load()
         return incoming, misfits
 
-    async def _read(self, most: int) -> Sequence[object]:
-        if len(self._undecided) >= UNDECIDED_OFFSETS_MAX:
-            most = 1
-        return await self._reader.read(most)
+    def _wake(self) -> None:
+        self._woken.set()
+        self._reader.wake()
 
-    def _sort(self, record: object, incoming: list[Incoming], misfits: list[Misfit]) -> None:
-        offset = record.offset  # type: ignore[attr-defined]
+    def _sort(self, record: Record, incoming: list[Incoming], misfits: list[Misfit]) -> None:
+        offset = record.offset
         if offset < self._skip_below and offset not in self._undecided:
             return
         self._next_offset = max(self._next_offset, offset + 1)
-        found = read(record, self._ports.topics, self._layout.instances)  # type: ignore[arg-type]
+        found = read(record, self._ports.topics, self._layout.instances)
         if isinstance(found, Misfit):
             self._undecided.discard(offset)
             misfits.append(found)
@@ -293,13 +301,14 @@ class PartitionOwner:
         return False
 
     def _load(self) -> None:
-        self.memory.load(self._reader.wake)
+        self.memory.load(self._wake)
         if self.memory.waits_for_store:
             self._behind.hurry()
 
     async def _decide(self, incoming: list[Incoming], misfits: list[Misfit]) -> Batch:
         batch = Batch(self._layout, self._stats)
         groups: dict[str, list[Incoming]] = {}
+        batch.offsets = [each.record.offset for each in incoming]
         for each in incoming:
             self._undecided.discard(each.record.offset)
             groups.setdefault(each.instance_id, []).append(each)
@@ -341,7 +350,7 @@ class PartitionOwner:
             try:
                 weight = batch.add_turn(turn, commands[: turn.position])
             except Exception as error:
-                self._isolate([each.record.offset for _, group in turns for each in group], error)
+                self._isolate(batch.offsets, error)
                 raise BadContent(f"{type(error).__name__}: {error}") from error
             for left in commands[turn.position :]:  # the instance stalled: what is left needs its history
                 self._undecided.add(left.record.offset)
@@ -391,7 +400,7 @@ class PartitionOwner:
         try:
             self.marker_offset = await self._writer.commit(batch.records)
         except RecordTooLarge as error:
-            self._isolate([self._next_offset - 1] if self._batch_max == 1 else [0, 0], error)
+            self._isolate(batch.offsets, error)
             raise BadContent(str(error)) from error
         self._stats.commits += 1
         self._behind.add(batch.unstored, self.marker_offset)
@@ -408,6 +417,7 @@ class PartitionOwner:
         if lowest - self._deleted_to < DELETE_EVERY:
             return
         self._deleted_to = lowest
+        self._waiters.sweep(asyncio.get_running_loop().time())
         topics, log_port = self._ports.topics, self._ports.log
         await log_port.delete_before(topics.instances, self.partition, lowest)
         await log_port.delete_before(topics.history, self.partition, self._behind.stored_to)
@@ -433,6 +443,5 @@ class PartitionOwner:
             return
         for each in incoming[:1]:
             if each.instance_id != self._killer:
-                next_offset, self._next_offset = self._next_offset, each.record.offset
+                self._undecided.add(each.record.offset)
                 await self._commit_marker(each.instance_id)
-                self._next_offset = next_offset

@@ -29,8 +29,9 @@ class OrchestratorSettings:
     epoch: int = 0  # of the topics; raised when they are recreated
     batch_requests_max: int = 2_000
     cache_instances_max: int = 20_000
+    cache_ended_max: int = 2_000  # ended ones among them: only late questions still want these
     cache_bytes_max: int = 256 * 1024 * 1024
-    write_behind_s: float = 0.2
+    write_behind_s: float = 0.4
     store_lag_bytes_max: int = 64 * 1024 * 1024  # above it the owner stops reading until the store has caught up
     retry_s: float = 0.2  # after a failed commit or store
     retry_s_max: float = 5.0

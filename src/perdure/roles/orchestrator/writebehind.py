@@ -94,7 +94,7 @@ class WriteBehind:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        if flush and self._dirty:
+        if flush and self._dirty and task is not None:  # never started: a tail is not complete here
             try:
                 await asyncio.wait_for(self._write(), within_s)
             except (StoreUnavailable, TimeoutError) as error:

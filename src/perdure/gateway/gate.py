@@ -1,0 +1,109 @@
+"""What every request passes before a route sees it. Denies by default.
+
+1. The path: each segment is decoded on its own, so that an id may hold a slash (as %2F) or anything else. Routes see
+   segments with only % and / still escaped, and undo that (`perdure.gateway.parameters`).
+2. The API token, where one is set. Else only this machine may ask, and a web page in its browser may not: a page can
+   reach loopback, too, by a form or by a name that resolves to it. So the Host must be this machine's, and an Origin,
+   if there is one, the gateway's own.
+3. The body's size, counted as it comes.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from perdure.client.http_transport import API_TOKEN_HEADER
+from perdure.gateway.problems import Problem, answer
+from perdure.gateway.settings import GatewaySettings, is_loopback
+
+__all__ = ["OPEN_PATHS", "Gate"]
+
+OPEN_PATHS: Final = ("/healthz", "/readyz", "/openapi.json")
+"""Probes and the description of the API hold nothing of anybody's."""
+
+
+class Gate:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
+        self._app = app
+        self._body_bytes_max = settings.body_bytes_max
+        self._token = settings.api_token.get_secret_value().encode() if settings.api_token else b""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        try:
+            scope = {**scope, "path": _routable(scope)}
+            self._check_caller(scope["path"], headers)
+            self._check_length(headers)
+        except Problem as problem:
+            await answer(problem)(scope, receive, send)
+            return
+        await self._app(scope, self._counted(receive), send)
+
+    def _check_caller(self, path: str, headers: Headers) -> None:
+        if path in OPEN_PATHS:
+            return
+        if self._token:
+            if not hmac.compare_digest(_token_in(headers), self._token):
+                raise Problem(401, "ERR_UNAUTHORIZED", f"send the API token in the header {API_TOKEN_HEADER}")
+            return
+        host = headers.get("host", "")
+        if not is_loopback(_name_of(host)):
+            raise Problem(
+                403, "ERR_FORBIDDEN", f"without an API token the gateway answers this machine only, not '{host}'"
+            )
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != host:
+            raise Problem(403, "ERR_FORBIDDEN", "requests of web pages are refused while no API token is set")
+
+    def _check_length(self, headers: Headers) -> None:
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > self._body_bytes_max:
+            raise self._too_large()
+
+    def _counted(self, receive: Receive) -> Receive:
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._body_bytes_max:
+                raise self._too_large()
+            return message
+
+        return counted
+
+    def _too_large(self) -> Problem:
+        text = (
+            f"the body is over {self._body_bytes_max:,} bytes: keep large data in a store of your own, pass a reference"
+        )
+        return Problem(413, "ERR_PAYLOAD_TOO_LARGE", text)
+
+
+def _routable(scope: Mapping[str, bytes]) -> str:
+    try:
+        segments = [unquote(each, errors="strict") for each in scope["raw_path"].decode("ascii").split("/")]
+    except UnicodeDecodeError:
+        raise Problem(400, "ERR_MALFORMED_REQUEST", "the path is not UTF-8, percent-encoded") from None
+    return "/".join(each.replace("%", "%25").replace("/", "%2F") for each in segments)
+
+
+def _token_in(headers: Headers) -> bytes:
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    bearer = credentials.strip() if scheme.lower() == "bearer" else ""
+    return (headers.get(API_TOKEN_HEADER) or bearer).encode("latin-1")
+
+
+def _name_of(host: str) -> str:
+    return host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]

@@ -1,0 +1,89 @@
+"""The gateway as a server, inside an event loop that has other things to do (`perdure dev`, services/gateway)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from perdure.core.errors import PerdureError
+from perdure.gateway.settings import GatewaySettings
+
+__all__ = ["AddressInUse", "GatewayServer"]
+
+log = structlog.get_logger(__name__)
+
+GRACE_SECONDS = 2
+"""What open requests (long polls above all) are given when the server stops."""
+
+
+class AddressInUse(PerdureError):
+    """Another program listens on the gateway's port."""
+
+
+class GatewayServer:
+    """`start` returns when requests are answered; `url` then tells where."""
+
+    def __init__(self, app: FastAPI, settings: GatewaySettings) -> None:
+        self._app = app
+        self._settings = settings
+        self._server: _Server | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.url = ""
+
+    async def start(self) -> None:
+        """Raises AddressInUse."""
+        listener = _listen(self._settings.host, self._settings.port)
+        host, port = listener.getsockname()[:2]
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        config = uvicorn.Config(
+            self._app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none",
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )  # fmt: skip
+        self._server = _Server(config)
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[listener]))
+        ready = asyncio.ensure_future(self._server.ready.wait())
+        await asyncio.wait({ready, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if self._task.done():
+            await self._task
+        log.info("the gateway listens", url=self.url, token=self._settings.api_token is not None)
+
+    async def stop(self) -> None:
+        """Finish what is being answered, then close the port. Twice is harmless."""
+        if self._server is not None and self._task is not None:
+            self._server.should_exit = True
+            await self._task
+            self._server = self._task = None
+
+
+class _Server(uvicorn.Server):
+    """Says when it is up, and leaves the signals to the program around it."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, reuse_port=False)
+    except OSError as error:
+        raise AddressInUse(
+            f"the gateway cannot listen on {host}:{port} ({error.strerror}): stop what listens there, or set another port "
+            "(PERDURE_GATEWAY_PORT, --port; 0 takes a free one)"
+        ) from None

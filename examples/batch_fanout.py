@@ -8,23 +8,25 @@ app = wf.App()
 
 @app.workflow
 def batch_workflow(ctx: wf.WorkflowContext, batch: dict):
-    tasks = [ctx.call_activity(resize_picture, input={"name": name, **batch}) for name in batch["pictures"]]
+    tasks = [
+        ctx.call_activity(resize_picture, input={**picture, "step_s": batch["step_s"]}) for picture in batch["pictures"]
+    ]
     ctx.set_custom_status(f"{len(tasks)} pictures at work")
     results = yield wf.when_all(tasks)
 
     resized = [each for each in results if each["status"] == "ok"]
-    report = {"resized": len(resized), "failed": len(results) - len(resized), "bytes": sum(r["bytes"] for r in resized)}
+    report = {"resized": len(resized), "failed": len(results) - len(resized)}
     yield ctx.call_activity(send_report, input=report)
     ctx.set_custom_status("reported")
     return report
 
 
 @app.activity
-def resize_picture(ctx: wf.ActivityContext, job: dict) -> dict:
-    if not job["name"].endswith(".jpg"):
-        return {"name": job["name"], "status": "error"}
-    ledger.enter(ctx, f"{job['name']} resized to {job['width']} pixels", takes_s=job["step_s"] * len(job["name"]))
-    return {"name": job["name"], "status": "ok", "bytes": job["width"] * len(job["name"])}
+def resize_picture(ctx: wf.ActivityContext, picture: dict) -> dict:
+    if not picture["name"].endswith(".jpg"):
+        return {"name": picture["name"], "status": "error"}
+    ledger.enter(ctx, f"{picture['name']} resized", takes_s=picture["step_s"] * picture["megapixels"])
+    return {"name": picture["name"], "status": "ok"}
 
 
 @app.activity
@@ -32,8 +34,8 @@ def send_report(ctx: wf.ActivityContext, report: dict) -> None:
     ledger.enter(ctx, f"report: {report['resized']} resized, {report['failed']} failed")
 
 
-PICTURES = [f"picture-{'x' * number}.jpg" for number in range(11)] + ["notes.txt"]
-BATCH = {"pictures": PICTURES, "width": 800, "step_s": 0.01}
+PICTURES = [{"name": f"harbour-{number:02}.jpg", "megapixels": number} for number in range(1, 12)]
+BATCH = {"pictures": [*PICTURES, {"name": "notes.txt"}], "step_s": 0.02}
 
 
 def main() -> None:

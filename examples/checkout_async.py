@@ -1,5 +1,6 @@
 """The checkout as `async def`, with typed payloads: awaiting where the generators yield. Otherwise all is the same."""
 
+import asyncio
 from dataclasses import dataclass
 
 import perdure as wf
@@ -51,13 +52,14 @@ async def checkout(ctx: wf.WorkflowContext, order: Order) -> OrderResult:
 
 @app.activity
 async def reserve_items(ctx: wf.ActivityContext, order: Order) -> Reservation:
-    ledger.enter(ctx, f"{order.id}: reserved {', '.join(order.items)}", takes_s=order.step_s)
+    await asyncio.sleep(order.step_s)
+    await asyncio.to_thread(ledger.enter, ctx, f"{order.id}: reserved {', '.join(order.items)}")
     return Reservation(f"reservation-{order.id}")
 
 
 @app.activity
 async def release_items(ctx: wf.ActivityContext, reservation_id: str) -> None:
-    ledger.enter(ctx, f"{reservation_id} released")
+    await asyncio.to_thread(ledger.enter, ctx, f"{reservation_id} released")
 
 
 @app.activity

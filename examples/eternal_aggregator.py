@@ -41,7 +41,7 @@ def main() -> None:
             time.sleep(0.05)
         client.terminate_workflow(instance_id)
         state = client.wait_for_workflow_completion(instance_id, timeout_in_seconds=30)
-        print(state.runtime_status.name, "after", state.serialized_custom_status)
+        print(state.runtime_status.name, state.serialized_input)  # of the last generation: where it would go on
 
 
 if __name__ == "__main__":

@@ -21,8 +21,7 @@ create table if not exists entries (
 
 
 def enter(ctx: wf.ActivityContext, entry: str, *, takes_s: float = 0) -> bool:
-    """Write an entry, after the time that the work takes. False: this very call had written it before."""
-    time.sleep(takes_s)
+    """Write an entry; the answer takes its time. False: this very call had written the entry before."""
     with closing(_open()) as db, db:
         (calls,) = db.execute(
             "insert into entries (key, entry) values (?, ?) on conflict (key) do update set calls = calls + 1 "
@@ -30,6 +29,7 @@ def enter(ctx: wf.ActivityContext, entry: str, *, takes_s: float = 0) -> bool:
             (ctx.idempotency_key, entry),
         ).fetchone()
     print(f"  {entry}" if calls == 1 else f"  {entry} (known already)", flush=True)
+    time.sleep(takes_s)
     return bool(calls == 1)
 
 

@@ -11,6 +11,7 @@ import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -36,7 +37,10 @@ from perdure.roles.timers import TimerService, TimerSettings
 from perdure.workflow.app import App
 from perdure.workflow.code import Library
 
-__all__ = ["Engine", "EngineFailed", "EngineSettings", "Ports", "memory_ports", "sqlite_ports", "topic_specs"]
+if TYPE_CHECKING:
+    from perdure.adapters.sqlite.reading import DatabaseReading
+
+__all__ = ["Engine", "EngineFailed", "EngineSettings", "Ports", "memory_ports", "read_database", "sqlite_ports", "system_clock", "topic_specs"]
 
 log = structlog.get_logger("perdure.engine")
 
@@ -98,8 +102,19 @@ async def sqlite_ports(path: Path, topics: Topics, *, after_commit: Callable[[in
     )
 
 
-def memory_ports(clock: Clock, entropy: Entropy) -> Ports:
-    """Nothing outlives the process."""
+def read_database(path: Path) -> DatabaseReading:
+    """A database file for reading only, beside the engine that owns it. Raises DatabaseDamaged, StoreUnavailable."""
+    from perdure.adapters.sqlite.reading import DatabaseReading  # noqa: PLC0415
+
+    return DatabaseReading(path)
+
+
+def system_clock() -> Clock:
+    return SystemClock()
+
+
+def memory_ports(clock: Clock, entropy: Entropy, *, beside: Ports | None = None) -> Ports:
+    """Nothing outlives the process. `beside`: another client of that one's broker and stores, as another process is."""
     from perdure.adapters.memory import (  # noqa: PLC0415
         MemoryBroker,
         MemoryHistoryStore,
@@ -107,6 +122,9 @@ def memory_ports(clock: Clock, entropy: Entropy) -> Ports:
         MemoryTimerStore,
     )
 
+    if beside is not None and isinstance(beside.log, MemoryLog):
+        shared = MemoryLog(beside.log.broker)
+        return Ports(shared, beside.store, beside.timers, clock, entropy, shared.close)
     memory_log = MemoryLog(MemoryBroker(clock))
     return Ports(memory_log, MemoryHistoryStore(), MemoryTimerStore(), clock, entropy, memory_log.close)
 

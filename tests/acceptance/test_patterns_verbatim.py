@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import json
 import re
+import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from tests.acceptance import patterns_verbatim as document
 from tests.acceptance import patterns_world
 
 import perdure as wf
+from perdure import testing
 
 WORKFLOWS = (
     document.chain_workflow, document.batch_processor_workflow, document.order_monitor_workflow,
@@ -59,8 +62,17 @@ def app():
 
 @pytest.fixture
 def client(app, world, tmp_path):
+    """Of the engine on SQLite, where the document's three days and five minutes are shortened."""
     with wf.embedded(app, tmp_path / "patterns.db") as client:
         yield client
+
+
+@pytest.fixture
+def env(app, world):
+    """The test kit, where they are three days and five minutes."""
+    world.scale = 1
+    with testing.engine(app, guard="strict") as env:
+        yield env
 
 
 def output(client, workflow, input):
@@ -160,8 +172,9 @@ def test_the_master_gathers_its_children(client):
 
 def test_the_eternal_one_carries_its_sum_from_generation_to_generation(client, world):
     instance_id = client.schedule_new_workflow(document.eternal_aggregator_workflow, input={})
+    end = time.monotonic() + SECONDS
     while (known := client.describe_workflow(instance_id)).generation < 3:
-        assert known.state.runtime_status in (wf.WorkflowStatus.RUNNING, wf.WorkflowStatus.PENDING), known
+        assert time.monotonic() < end, known
     state = json.loads(known.state.serialized_input)
     assert state["totalProcessed"] == 3 * known.generation
     client.terminate_workflow(instance_id)
@@ -181,3 +194,54 @@ def test_the_payment_is_not_tried_a_fourth_time(client, world):
     state = client.wait_for_workflow_completion(instance_id, timeout_in_seconds=SECONDS)
     assert state.runtime_status is wf.WorkflowStatus.FAILED
     assert world.calls == ["process_payment"] * 3
+
+
+def test_the_monitor_looks_every_five_minutes(env, world):
+    world.statuses = ["placed", "packed", "sent", "delivered"]
+    instance_id = env.schedule_new_workflow(document.order_monitor_workflow, input="o1")
+    env.skip(timedelta(minutes=15) - timedelta(seconds=1))
+    assert (env.status(instance_id), len(world.calls)) == ("RUNNING", 3)
+    env.skip(timedelta(seconds=1))
+    assert env.result(instance_id) == {"orderId": "o1", "finalStatus": "delivered"}
+
+
+def test_the_approval_gives_up_after_its_three_days(env, world):
+    instance_id = env.schedule_new_workflow(document.approval_workflow, input={"what": "a trip"})
+    env.skip(timedelta(days=3) - timedelta(seconds=1))
+    assert world.calls == ["send_approval_request"]
+    assert env.status(instance_id) == "RUNNING"
+    env.skip(timedelta(seconds=1))
+    assert env.result(instance_id) == {"status": "timeout"}
+    assert world.calls == ["send_approval_request", "notify_timeout"]
+
+
+def test_the_approval_hears_an_answer_on_the_last_day(env, world):
+    instance_id = env.schedule_new_workflow(document.approval_workflow, input={"what": "a trip"})
+    env.skip(timedelta(days=2, hours=23))
+    env.raise_workflow_event(instance_id, "approval-response", data={"approved": False, "reason": "too far"})
+    assert env.result(instance_id) == {"status": "rejected", "reason": "too far"}
+
+
+def test_the_eternal_one_turns_once_a_minute(env, world):
+    instance_id = env.schedule_new_workflow(document.eternal_aggregator_workflow, input={})
+    env.skip(timedelta(hours=2))
+    known = env.describe_workflow(instance_id)
+    assert (known.generation, json.loads(known.state.serialized_input)["totalProcessed"]) == (120, 360)
+    env.terminate_workflow(instance_id)
+    assert env.status(instance_id) == "TERMINATED"
+
+
+def test_the_payments_retries_wait_one_and_two_seconds(env, world):
+    world.failures["process_payment"] = 2
+    began = env.now
+    assert env.run("order_workflow_with_retries", {"amount": 42}) is None
+    assert env.now - began == timedelta(seconds=3)
+
+
+def test_the_rest_runs_in_the_kit_as_on_sqlite(env, world):
+    assert env.run(document.chain_workflow, {"id": "o1"}) == "o1 shipped for payment of 42"
+    assert env.run(document.batch_processor_workflow, list(range(20))) == {"processed": 16, "errors": 4}
+    assert env.run(document.checkout_saga_workflow, ORDER)["status"] == "success"
+    batch = {"id": "b1", "orders": [{"id": "o1"}, {"id": "o2"}]}
+    assert [each["orderId"] for each in env.run(document.master_workflow, batch)["results"]] == ["o1", "o2"]
+    assert env.findings == []

@@ -58,9 +58,7 @@ class Cluster(ABC):
     async def close(self) -> None: ...
 
     async def create_topics(self) -> None:
-        await self.log.create_topics(
-            [TopicSpec(TOPICS.instances, PARTITIONS), TopicSpec(TOPICS.history, PARTITIONS)]
-        )
+        await self.log.create_topics([TopicSpec(TOPICS.instances, PARTITIONS), TopicSpec(TOPICS.history, PARTITIONS)])
 
 
 class MemoryCluster(Cluster):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
-from perdure.ports.errors import Fenced, NotAssigned
 from tests.conformance.clusters import PARTITIONS, SESSION_SECONDS, TOPICS, Cluster
 from tests.conformance.facts import Listener, out, settle, until, values, within
+
+from perdure.ports.errors import Fenced, NotAssigned
 
 BOTH = [TOPICS.instances, TOPICS.history]
 ALL = tuple(range(PARTITIONS))
@@ -184,9 +184,7 @@ async def test_a_crashed_member_is_succeeded(cluster: Cluster) -> None:
 
 async def test_many_members_come_and_go_and_every_partition_ends_with_one_owner(cluster: Cluster) -> None:
     listeners = [Listener() for _ in range(5)]
-    memberships = await within(
-        asyncio.gather(*(cluster.client().join("g", BOTH, listener) for listener in listeners))
-    )
+    memberships = await within(asyncio.gather(*(cluster.client().join("g", BOTH, listener) for listener in listeners)))
     leaving = [asyncio.ensure_future(membership.leave()) for membership in memberships[::2]]
     late = Listener()
     await within(cluster.client().join("g", BOTH, late))

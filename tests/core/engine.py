@@ -27,6 +27,7 @@ from perdure.core.commands import (
 from perdure.core.decide import Rejection
 from perdure.core.effects import ActivityTask, CancelTimer, Effect, SendCommand, SetTimer
 from perdure.core.events import Event, WorkflowStarted
+from perdure.core.execution import _call as call
 from perdure.core.instance import Instance
 from perdure.core.turn import Live, Request, Turn, live_from_history, live_from_row
 from perdure.workflow.app import App
@@ -40,11 +41,6 @@ SECOND = 1_000_000
 
 def second(count: float = 1) -> timedelta:
     return timedelta(seconds=count)
-
-
-def call(function: Callable[..., Any], argument: Any) -> Any:
-    """The plainest runner: no deadline, no guard."""
-    return function(argument)
 
 
 @dataclass(slots=True)
@@ -195,11 +191,12 @@ class Engine:
             for entry, answer in zip(entries, turn.answers, strict=False):
                 entry.rejection = answer.rejection
             entries = entries[len(turn.answers) :]
-            self._commit(instance_id, turn)
+            self.commit(instance_id, turn)
             events += turn.events
         return events
 
-    def _commit(self, instance_id: str, turn: Turn) -> None:
+    def commit(self, instance_id: str, turn: Turn) -> None:
+        """Record what a turn decided, and send its effects on their way."""
         recorded = [decode(encode(event)) if self.codec else event for event in turn.events]
         self.history.setdefault(instance_id, []).extend(recorded)
         self.commits.setdefault(instance_id, []).append(len(self.history[instance_id]))
@@ -242,6 +239,11 @@ class Engine:
             live = live_from_history(instance_id, self.generation(instance_id))
         self.lives[instance_id] = live
         return live
+
+    def close(self) -> None:
+        """Let all user code go, as a process does that shuts down."""
+        for live in self.lives.values():
+            live.close()
 
     def generation(self, instance_id: str) -> list[Event]:
         """The recorded events of the latest generation."""

@@ -18,8 +18,10 @@ from perdure.core.commands import (
     CompleteActivity,
     FailActivity,
     FireTimer,
+    PurgeWorkflow,
     RaiseEvent,
     ResumeWorkflow,
+    StartWorkflow,
     SuspendWorkflow,
     TerminateWorkflow,
 )
@@ -75,6 +77,8 @@ def at_once(ctx: Any, step: list[Any], kept: list[Task[Any]], trace: list[Any]) 
         trace.append([str(ctx.current_utc_datetime), str(ctx.uuid4()), len([t for t in kept if t.is_complete])])
     elif kind == "raise":
         raise ValueError(step[1])
+    elif kind == "exit":
+        raise SystemExit(step[1])
     elif kind == "continue":
         ctx.continue_as_new(step[1], save_events=step[2])
     return None
@@ -188,7 +192,7 @@ def _steps(leaves: Any, deep: int, least: int = 1) -> Any:
     inner = _steps(leaves, deep - 1)
     tries = st.tuples(st.just("try"), inner, inner)
     ends = st.one_of(
-        st.tuples(st.just("raise"), st.just("on purpose")),
+        st.tuples(st.sampled_from(("raise", "raise", "exit")), st.just("on purpose")),
         st.tuples(st.just("continue"), inner, st.booleans()),
         st.tuples(st.just("continue"), inner, st.booleans()),
     )
@@ -232,6 +236,10 @@ def _command(what: str, number: int, place: int) -> Any:
         return ResumeWorkflow(identity)
     if what == "terminate":
         return TerminateWorkflow(command_id=identity)
+    if what == "purge":
+        return PurgeWorkflow(command_id=identity)
+    if what == "start":
+        return StartWorkflow("yields", dumps([["wait", ["child", [["note"]], True, False], "once"]]), identity)
     return RaiseEvent(what, dumps(number), identity)
 
 

@@ -221,7 +221,8 @@ def test_yielding_what_is_no_task_is_a_type_error_that_says_what_to_use(wrong: A
         yield wrong
 
     said = result(wf)
-    assert said.startswith(f"TypeError: an orchestrator yields or awaits tasks of its ctx, not {type(wrong).__name__}")
+    assert said.startswith("TypeError: ")
+    assert f"tasks of its ctx, not {type(wrong).__name__}" in said
     assert "ctx.create_timer" in said
     assert "wf.when_all" in said
 
@@ -248,7 +249,8 @@ def test_yielding_a_coroutine_of_asyncio_is_a_type_error():
 
     said = result(wf)
     made[-1].close()
-    assert said.startswith("TypeError: an orchestrator yields or awaits tasks of its ctx, not coroutine")
+    assert said.startswith("TypeError: ")
+    assert "tasks of its ctx, not coroutine" in said
 
 
 async def _sleeps(ctx, input):

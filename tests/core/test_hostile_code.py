@@ -281,6 +281,7 @@ def test_closing_by_eviction_leaves_no_trace_and_the_instance_goes_on(workflow: 
     assert engine.history["x"][: len(before)] == before
     assert engine.sent("x") == []
     assert engine.instance("x").status == "RUNNING"
+    engine.close()
 
 
 @pytest.mark.parametrize("workflow", CLOSED, ids=lambda fn: fn.__name__)

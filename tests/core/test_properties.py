@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -34,7 +35,8 @@ from perdure.core.turn import Turn, live_from_history
 from tests.core.engine import Engine, Entry, generations, redeliver, state_of
 from tests.core.programs import LIBRARY, Scenario, play, scenarios
 
-LIFECYCLE = ("suspend", "resume", "terminate")
+LIFECYCLE = ("suspend", "resume", "terminate", "purge", "start")
+FACTOR = int(os.environ.get("PERDURE_PROPERTY_FACTOR", "1"))  # more, for a long search
 ASKED = (ActivityScheduled, TimerCreated, ChildScheduled)
 ENDED = (ActivityCompleted, ChildCompleted, TimerFired)
 FAILED = (ActivityFailed, ChildFailed)
@@ -43,7 +45,7 @@ RETRIED = (ActivityRetried, ChildRetried)
 
 def budget(examples: int) -> Any:
     return settings(
-        max_examples=examples, deadline=None, database=None, print_blob=True,
+        max_examples=examples * FACTOR, deadline=None, database=None, print_blob=True,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )  # fmt: skip
 
@@ -80,7 +82,7 @@ def replayed(instance_id: str, history: list[Event]) -> tuple[Execution, list[An
     return execution, execution.replay(history, live.handled_to)
 
 
-@budget(60)
+@budget(200)
 @given(scenarios(*LIFECYCLE))
 def test_replaying_any_committed_prefix_asks_nothing_new_and_stands_where_live_code_stood(scenario: Scenario):
     def look(engine: Engine, instance_id: str, turn: Turn) -> None:
@@ -103,7 +105,7 @@ def test_replaying_any_committed_prefix_asks_nothing_new_and_stands_where_live_c
                 assert execution.outcome is not None
 
 
-@budget(60)
+@budget(200)
 @given(scenarios(*LIFECYCLE), st.integers(0, 2**32))
 def test_batch_borders_and_evictions_are_invisible_in_history_and_effects(scenario: Scenario, seed: int):
     first = play(scenario)
@@ -114,7 +116,7 @@ def test_batch_borders_and_evictions_are_invisible_in_history_and_effects(scenar
     assert sorted((entry.origin, entry.rejection is None) for entry in again.log) == answers
 
 
-@budget(50)
+@budget(150)
 @given(scenarios(*LIFECYCLE))
 def test_state_is_a_fold_of_events(scenario: Scenario):
     def look(engine: Engine, instance_id: str, turn: Turn) -> None:
@@ -125,10 +127,11 @@ def test_state_is_a_fold_of_events(scenario: Scenario):
 
     engine = play(scenario, look)
     for history in engine.history.values():
-        assert not any(isinstance(event, WorkflowStalled) for event in history)
+        reasons = {event.reason for event in history if isinstance(event, WorkflowStalled)}
+        assert reasons <= {"base exception"}, "nothing but what the program asks for parks an instance"
 
 
-@budget(50)
+@budget(150)
 @given(scenarios(*LIFECYCLE))
 def test_histories_are_gapless_and_each_step_ends_once(scenario: Scenario):
     engine = play(scenario, evict=0.2)
@@ -167,7 +170,7 @@ def check_steps(generation: list[Event]) -> None:
             assert attempts[event.task_id] == event.attempt
 
 
-@budget(50)
+@budget(150)
 @given(scenarios(), st.integers(0, 2**32))
 def test_suspending_and_resuming_changes_nothing_that_user_code_does(scenario: Scenario, seed: int):
     first = play(scenario)
@@ -213,7 +216,7 @@ def with_suspensions(log: list[Entry], seed: int) -> Engine:
     return engine
 
 
-@budget(50)
+@budget(150)
 @given(scenarios(*LIFECYCLE), st.integers(0, 2**32))
 def test_a_command_that_comes_again_changes_nothing(scenario: Scenario, seed: int):
     first = play(scenario)
@@ -221,7 +224,7 @@ def test_a_command_that_comes_again_changes_nothing(scenario: Scenario, seed: in
     assert again.history == first.history
 
 
-@budget(40)
+@budget(80)
 @given(scenarios(*LIFECYCLE))
 def test_every_recorded_event_is_left_as_it_was_recorded(scenario: Scenario):
     recorded: list[tuple[Event, bytes]] = []

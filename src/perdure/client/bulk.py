@@ -1,7 +1,7 @@
 """One command to every instance that fits a filter.
 
 The list comes from the store and may be half a second old, so an instance that has changed since is skipped, not an
-error. A filter must say something: "everything" is said by asking for it (`id_prefix=""` is not enough).
+error. A filter must say something, for "everything" is too easily said by mistake; a status alone is enough.
 """
 
 from __future__ import annotations

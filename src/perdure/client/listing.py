@@ -32,8 +32,8 @@ def make_filter(where: Where) -> Filter:
     status = where.get("status", ())
     statuses = [status] if isinstance(status, str | WorkflowStatus) else status
     return Filter(
-        names=[name] if isinstance(name, str) else list(name),
-        statuses=list(_status_names(statuses)),
+        names=(name,) if isinstance(name, str) else tuple(name),
+        statuses=tuple(_status_names(statuses)),
         id_prefix=where.get("id_prefix", ""),
         created_from_us=to_us(where["created_from"]) if "created_from" in where else 0,
         created_to_us=to_us(where["created_to"]) if "created_to" in where else 0,

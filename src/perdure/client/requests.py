@@ -20,7 +20,7 @@ import structlog
 from perdure.codec.avro import encode
 from perdure.core.commands import InspectInstance, StartWorkflow
 from perdure.core.replies import Reply
-from perdure.ports.errors import CommitUnknown, RecordTooLarge
+from perdure.ports.errors import CommitUnknown, LogClosed, RecordTooLarge
 from perdure.ports.log import Log, Outgoing
 
 __all__ = ["Requests"]
@@ -121,6 +121,9 @@ class Requests:
             return
         except CommitUnknown as error:
             log.warning("requests may not have been written; they are repeated", count=len(batch), error=str(error))
+        except LogClosed as error:
+            self.fail_all(error)
+            return
         except Exception as error:  # noqa: BLE001 - whatever the log says is the askers' answer
             for request in batch:
                 if not request.sent:

@@ -128,7 +128,9 @@ def _start(instance: Instance, command: StartWorkflow, moment: Moment) -> Decisi
         return Decision()
     if command.command_id and command.command_id in instance.command_ids:
         return Decision()  # of an earlier run of this id
-    bad = _bad_id(instance.instance_id, child=bool(command.parent_id)) or _bad_command_id(command.command_id)
+    bad = _bad_id(instance.instance_id, child=bool(command.parent_id))
+    if not command.parent_id:  # the engine's own are as long as the ids they are derived from
+        bad = bad or _bad_command_id(command.command_id)
     if bad:
         return bad
     if instance.active:

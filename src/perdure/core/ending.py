@@ -65,7 +65,7 @@ def unfinished_children(instance: Instance) -> list[CarriedChild]:
         for task in instance.open.values()
         if isinstance(task.asked, ChildScheduled)
     ]
-    return [*instance.carried_children, *mine][-CARRIED_CHILDREN_MAX:]
+    return [*instance.carried_children, *mine]
 
 
 def next_generation(
@@ -79,7 +79,8 @@ def next_generation(
     started = WorkflowStarted(
         run, generation, 1, at_us, old.name, continuation.input, old.command_id, old.requested_by, 0,
         instance.created_at_us, old.parent_id, old.parent_run, old.parent_generation, old.parent_task_id,
-        old.parent_attempt, old.rerun_of, old.traceparent, list(instance.command_ids), unfinished_children(instance),
+        old.parent_attempt, old.rerun_of, old.traceparent, list(instance.command_ids),
+        unfinished_children(instance)[-CARRIED_CHILDREN_MAX:],
     )  # fmt: skip
     events: list[Event] = [started]
     for seq, event in enumerate(carried, start=2):

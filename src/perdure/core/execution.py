@@ -186,6 +186,12 @@ class Execution:
             self.outcome = Parked(signal.reason, signal.detail or _where(signal))
         except (RecursionError, MemoryError) as error:
             self.outcome = Parked("resources", f"{type(error).__name__} {_where(error)}")
+        except RuntimeError as error:
+            text = text_of(error)
+            if "event loop" in text:  # asyncio.sleep, gather and their like, where no loop runs
+                self.outcome = Failed("TypeError", f"{TASKS_ONLY}: {ADVICE} ({text})", _trace(error))
+            else:
+                self.outcome = Failed(type(error).__name__, text, _trace(error))
         except Exception as error:  # noqa: BLE001 - whatever user code raises is its failure, not ours
             self.outcome = Failed(type(error).__name__, text_of(error), _trace(error))
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like must not end the engine
@@ -299,6 +305,7 @@ class Execution:
                 pass
 
 
+_PACKAGE = __file__.removesuffix("execution.py").rstrip("/\\").removesuffix("core")  # where the engine's own frames are
 _AWAIT_CODE = Task.__await__.__code__
 
 
@@ -323,11 +330,15 @@ def _describe(action: Event) -> str:
     return f"{kind} {named!r} after event {cause}" if named else f"{kind} after event {cause}"
 
 
+TASKS_ONLY = "an orchestrator yields or awaits tasks of its ctx"
+ADVICE = (
+    "instead of asyncio.sleep use ctx.create_timer, instead of asyncio.gather use wf.when_all, for everything else an "
+    "activity"
+)
+
+
 def _not_a_task(yielded: Any) -> TypeError:
-    return TypeError(
-        f"an orchestrator yields or awaits tasks of its ctx, not {type(yielded).__name__}: instead of asyncio.sleep use "
-        "ctx.create_timer, instead of asyncio.gather use wf.when_all, for everything else an activity"
-    )
+    return TypeError(f"{TASKS_ONLY}, not {type(yielded).__name__}: {ADVICE}")
 
 
 def _task_failed(instance_id: str, fact: ActivityFailed | ChildFailed) -> TaskFailedError:
@@ -344,7 +355,7 @@ def _frames(error: BaseException) -> list[str]:
     step = error.__traceback__
     while step is not None:
         code = step.tb_frame.f_code
-        if "perdure/core/" not in code.co_filename.replace("\\", "/"):
+        if not code.co_filename.startswith(_PACKAGE):
             places.append(f'  File "{code.co_filename}", line {step.tb_lineno}, in {code.co_qualname}')
         step = step.tb_next
     return places if len(places) <= 50 else [*places[:25], "  …", *places[-25:]]
@@ -359,8 +370,7 @@ def _where(error: BaseException) -> str:
     step = error.__traceback__
     while step is not None:
         code = step.tb_frame.f_code
-        path = code.co_filename.replace("\\", "/")
-        if "/perdure/core/" not in path and "/perdure/workflow/" not in path and "/perdure/roles/" not in path:
+        if not code.co_filename.startswith(_PACKAGE):
             return f"(at {code.co_filename}:{step.tb_lineno})"
         step = step.tb_next
     return ""

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from perdure.client.listing import PAGE_ROWS_MAX, Where
 
 __all__ = [
     "BulkAnswer", "DaprWorkflow", "Done", "ErrorBody", "Failure", "Health", "History", "Instance", "InstancePage",
-    "ListQuery", "PurgeMany", "StartAnswer", "Status", "TerminateMany",
+    "ListQuery", "Moment", "PurgeMany", "StartAnswer", "Status", "TerminateMany",
 ]  # fmt: skip
 
 Status = Literal["UNKNOWN", "RUNNING", "COMPLETED", "FAILED", "TERMINATED", "PENDING", "SUSPENDED", "STALLED"]
+
+
+def _rfc3339(given: Any) -> Any:
+    """pydantic would take numbers and dates without a time for datetimes, too."""
+    if isinstance(given, datetime) or (isinstance(given, str) and _RFC3339.fullmatch(given)):
+        return given
+    raise ValueError("an RFC 3339 date and time with its offset, such as 2026-01-31T12:00:00Z")
+
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
+"""A time in a request."""
 
 
 class ErrorBody(BaseModel):
@@ -90,15 +103,15 @@ class History(BaseModel):
 
 
 class _Filters(BaseModel):
-    """All conditions that are given hold. Times without an offset are UTC."""
+    """All conditions that are given hold."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: list[str] = Field([], description="One of these workflows.")
     status: list[Status] = Field([], description="One of these.")
     id_prefix: str = ""
-    created_from: datetime | None = Field(None, description="Inclusive.")
-    created_to: datetime | None = Field(None, description="Exclusive.")
+    created_from: Moment | None = Field(None, description="Inclusive.")
+    created_to: Moment | None = Field(None, description="Exclusive.")
 
     def where(self) -> Where:
         found: Where = {"name": self.name, "status": self.status, "id_prefix": self.id_prefix}
@@ -117,8 +130,8 @@ class ListQuery(_Filters):
 class PurgeMany(_Filters):
     """At least one condition."""
 
-    recursive: bool = Field(True, description="Their children, too.")
-    limit: int = Field(PAGE_ROWS_MAX, ge=1, le=PAGE_ROWS_MAX)
+    recursive: bool = Field(True, strict=True, description="Their children, too.")
+    limit: int = Field(PAGE_ROWS_MAX, strict=True, ge=1, le=PAGE_ROWS_MAX)
 
 
 class TerminateMany(PurgeMany):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Query, Request
@@ -11,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from perdure.client.wire import instance_body
 from perdure.core.replies import InstanceSnapshot
 from perdure.gateway.descriptions import JSON_BODY, errors
-from perdure.gateway.models import Done, History, Instance, InstancePage, ListQuery, StartAnswer
+from perdure.gateway.models import Done, History, Instance, InstancePage, ListQuery, Moment, StartAnswer
 from perdure.gateway.parameters import CommandId, EventName, InstanceId, RequestedBy, WorkflowName
 from perdure.gateway.use_cases import UseCases
 
@@ -42,7 +41,7 @@ def _add_start(router: APIRouter, cases: UseCases) -> None:
         name: WorkflowName,
         request: Request,
         instance_id: NewId = None,
-        start_at: Annotated[datetime | None, Query(description="Not before; without an offset it is UTC.")] = None,
+        start_at: Annotated[Moment | None, Query(description="Not before.")] = None,
         rerun_of: Annotated[str, Query(max_length=512, description="Noted in the history.")] = "",
         command_id: CommandId = None,
         requested_by: RequestedBy = None,

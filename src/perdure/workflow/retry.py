@@ -80,6 +80,9 @@ class RetryPolicy:
         return "RetryPolicy(" + ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__) + ")"
 
 
+INTERVAL_MAX = timedelta(days=365_000)  # a thousand years: any sum with a time still fits a record
+
+
 def _interval(name: str, value: timedelta | None) -> timedelta | None:
     if value is None:
         return None
@@ -87,6 +90,8 @@ def _interval(name: str, value: timedelta | None) -> timedelta | None:
         raise TypeError(f"{name} is a timedelta, not {value!r}")
     if value < timedelta(0):
         raise ValueError(f"{name} is zero or longer, not {value!r}")
+    if value > INTERVAL_MAX:
+        raise ValueError(f"{name} is at most {INTERVAL_MAX.days:,} days, not {value!r}")
     return value
 
 

@@ -45,10 +45,12 @@ def test_a_successor_takes_exactly_what_was_not_finished(data):
     second = Watermark(first.low, done, counts)
     taken = {offset for offset in offsets if offset >= first.low and second.take(offset)}
     assert taken == set(offsets) - finished
+    told, _ = decode_metadata(second.metadata(), second.low)
+    assert told == {offset for offset in finished if offset > second.low}
     for offset in data.draw(st.permutations(sorted(taken))):
         second.finish(offset)
     assert second.low == offsets[-1] + 1
-    assert second.metadata() == ""
+    assert second.metadata() == "" and not second.done
 
 
 @given(

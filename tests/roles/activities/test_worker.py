@@ -1,21 +1,22 @@
 import asyncio
 import contextvars
 import inspect
+import itertools
 
 import pytest
+from tests.roles.activities.world import World, until
+from tests.roles.timers.virtual import run_virtually
 
 from perdure.adapters.memory import Fault
 from perdure.codec.avro import encode
 from perdure.core.commands import CompleteActivity, FailActivity
 from perdure.core.effects import CancelTimer, SetTimer
 from perdure.core.errors import NonRetryableError
-from perdure.ports.errors import RecordTooLarge
+from perdure.ports.errors import RecordTooLarge, TopicMissing
 from perdure.ports.log import Outgoing
 from perdure.roles.activities import ActivitySettings, InlineSlots
 from perdure.roles.activities.watermark import decode_metadata
 from perdure.workflow.app import App
-from tests.roles.activities.world import World, until
-from tests.roles.timers.virtual import run_virtually
 
 
 def world(**kwargs):
@@ -130,7 +131,7 @@ async def test_an_exception_whose_text_raises_is_a_failure_too(w):
 @world()
 async def test_the_context_names_the_call_and_its_key_is_the_same_for_every_attempt(w):
     seen = []
-    w.app.add_activity(lambda ctx: seen.append(ctx), name="look")
+    w.app.add_activity(seen.append, name="look")
     await w.start()
     await w.ask(5, "look", attempt=1)
     await w.ask(5, "look", attempt=2)
@@ -184,9 +185,9 @@ async def test_no_more_than_the_bound_run_at_once(w):
 @world()
 async def test_a_position_never_passes_a_result_that_is_not_in_the_log(w):
     worker = await w.start()
-    worker.log.faults = [Fault.FAILED, Fault.UNKNOWN_NOT_WRITTEN, Fault.FAILED]
+    worker.log.faults = [Fault.FAILED, Fault.UNKNOWN_NOT_WRITTEN] * 6
     await w.ask(1)
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(10)
     assert w.runs["i1"] == 1
     assert await w.results() == [] and w.committed().offset <= 0
     await w.result(1)
@@ -245,7 +246,7 @@ async def test_a_task_that_takes_its_workers_down_fails_by_name_and_the_innocent
         await asyncio.Event().wait()
 
     w.app.add_activity(kill, name="kill")
-    for n in range(0, 5):
+    for n in range(5):
         await w.ask(n, "wait")
     await w.ask(5, "kill")
     for n in range(6, 10):
@@ -475,6 +476,13 @@ async def test_a_result_that_no_record_holds_fails_by_name(w):
     await until(lambda: w.committed().offset == 6)
 
 
+async def test_a_worker_that_could_not_start_can_be_stopped():
+    w = World()
+    with pytest.raises(TopicMissing):
+        await w.start()
+    await w.workers[0].stop()
+
+
 # Leases
 
 
@@ -564,7 +572,7 @@ async def test_a_long_activity_shows_a_sign_of_life_and_lets_the_position_pass(w
     assert w.committed().offset == 2
     await asyncio.sleep(200)
     leases = [message for _, message in await w.leases()]
-    gaps = [after.fire_at_us - before.fire_at_us for before, after in zip(leases, leases[1:], strict=False)]
+    gaps = [after.fire_at_us - before.fire_at_us for before, after in itertools.pairwise(leases)]
     assert len(leases) >= 8 and all(19e6 < gap < 30e6 for gap in gaps)
     assert leases[-1].fire_at_us > w.clock.now_us() + 30e6
     assert worker.stats.in_flight == 1

@@ -3,6 +3,9 @@
 import asyncio
 from collections import defaultdict
 
+from tests.roles.timers.virtual import VirtualClock
+from tests.roles.timers.world import CountingLog, until
+
 from perdure.adapters.memory import MemoryBroker
 from perdure.codec.avro import decode, encode
 from perdure.core.effects import ActivityTask
@@ -10,8 +13,6 @@ from perdure.core.names import Topics
 from perdure.ports.log import Outgoing, TopicSpec
 from perdure.roles.activities import ActivitySettings, ActivityWorker, InlineSlots
 from perdure.workflow.app import App
-from tests.roles.timers.virtual import VirtualClock
-from tests.roles.timers.world import CountingLog, until
 
 __all__ = ["World", "until"]
 
@@ -85,8 +86,8 @@ class World:
         """(number in the key, message) of every record."""
         found = []
         for partition in range(self.partitions):
-            for record in await self.log.fetch(topic, partition, 0, 100_000):
-                found.append((int(record.key[1:]), decode(record.value)))
+            records = await self.log.fetch(topic, partition, 0, 100_000)
+            found += [(int(record.key[1:]), decode(record.value)) for record in records]
         return found
 
     async def results(self):

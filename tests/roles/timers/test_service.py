@@ -1,14 +1,16 @@
 import asyncio
 
+import pytest
+from tests.roles.timers.virtual import run_virtually
+from tests.roles.timers.world import SECOND, World, until
+
 from perdure.adapters.memory import Fault
 from perdure.codec.avro import encode
 from perdure.core.commands import BeginGeneration
 from perdure.core.effects import SetTimer
-from perdure.ports.errors import StoreUnavailable
+from perdure.ports.errors import StoreUnavailable, TopicMissing
 from perdure.ports.log import Outgoing
 from perdure.roles.timers import TimerSettings
-from tests.roles.timers.virtual import run_virtually
-from tests.roles.timers.world import SECOND, World, until
 
 
 def in_world(test, **kwargs):
@@ -482,3 +484,10 @@ async def test_an_idle_day_costs_few_turns_of_the_loop(w):
     loop._run_once = counted
     await asyncio.sleep(24 * 3600)
     assert turns < 24 * 3600 / 10
+
+
+async def test_a_service_that_could_not_start_can_be_stopped():
+    w = World()
+    with pytest.raises(TopicMissing):
+        await w.start()
+    await w.services[0].stop()

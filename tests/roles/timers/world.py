@@ -77,9 +77,7 @@ class World:
 
     async def start(self):
         log = CountingLog(self.broker, f"service-{len(self.services)}")
-        service = TimerService(
-            log=log, store=self.store, clock=self.clock, topics=self.topics, settings=self.settings
-        )
+        service = TimerService(log=log, store=self.store, clock=self.clock, topics=self.topics, settings=self.settings)
         service.log = log
         self.services.append(service)
         await service.start()

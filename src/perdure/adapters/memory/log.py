@@ -19,46 +19,46 @@ class MemoryLog(Log):
     def __init__(self, broker: MemoryBroker, client_id: str = "memory") -> None:
         self.client_id = client_id
         self.closed = False
-        self._broker = broker
+        self.broker = broker
         self._members: list[Member] = []
 
     async def create_topics(self, specs: Sequence[TopicSpec]) -> None:
         self.check_open()
-        self._broker.create_topics(specs)
+        self.broker.create_topics(specs)
 
     async def partitions(self, topic: str) -> int:
         self.check_open()
-        return self._broker.partition_count(topic)
+        return self.broker.partition_count(topic)
 
     async def join(self, group: str, topics: Sequence[str], listener: GroupListener) -> Member:
         self.check_open()
-        member = await self._broker.groups.join(group, topics, listener)
+        member = await self.broker.groups.join(group, topics, listener)
         self._members = [known for known in self._members if not known.left]
         self._members.append(member)
         return member
 
     async def open_writer(self, transactional_id: str) -> Writer:
         self.check_open()
-        return _MemoryWriter(self, self._broker, transactional_id)
+        return _MemoryWriter(self, self.broker, transactional_id)
 
     async def append(self, records: Sequence[Outgoing]) -> None:
         self.check_open()
-        self._broker.append(records)
+        self.broker.append(records)
         await asyncio.sleep(0)  # written, not yet acknowledged: the moment in which a caller may be cancelled
 
     async def fetch(self, topic: str, partition: int, offset: int, max_records: int) -> list[Record]:
         self.check_open()
-        source = self._broker.source(topic, partition)
+        source = self.broker.source(topic, partition)
         return source.ready(max(offset, source.start), max_records)[0]
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         self.check_open()
-        source = self._broker.source(topic, partition)
+        source = self.broker.source(topic, partition)
         return source.start, source.end
 
     async def delete_before(self, topic: str, partition: int, offset: int) -> None:
         self.check_open()
-        self._broker.source(topic, partition).delete_before(offset)
+        self.broker.source(topic, partition).delete_before(offset)
 
     async def close(self) -> None:
         if not self.closed:
@@ -79,7 +79,7 @@ class MemoryLog(Log):
 class _MemoryWriter(Writer):
     def __init__(self, log: MemoryLog, broker: MemoryBroker, transactional_id: str) -> None:
         self._log = log
-        self._broker = broker
+        self.broker = broker
         self._transactional_id = transactional_id
         self._epoch = broker.open_epoch(transactional_id)
         self._dead = False
@@ -93,8 +93,8 @@ class _MemoryWriter(Writer):
         if self._dead:
             raise Fenced(f"this writer of {self._transactional_id} failed before: open a new one")
         try:
-            self._broker.check_epoch(self._transactional_id, self._epoch)
-            return self._broker.commit(records)
+            self.broker.check_epoch(self._transactional_id, self._epoch)
+            return self.broker.commit(records)
         except PortError:
             self._dead = True
             raise

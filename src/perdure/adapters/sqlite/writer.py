@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -44,6 +44,14 @@ class Request:
     weight: int = 1
     number: int = 0
     needs_disk: bool = True  # False: what it did stands, also when the transaction it came with fails
+
+
+class Failure(NamedTuple):
+    """Why a transaction was not written. `unknown`: nobody can say that it was not. `settled`: writing may go on."""
+
+    text: str
+    unknown: bool = False
+    settled: bool = True
 
 
 @dataclass(slots=True)
@@ -142,11 +150,10 @@ class WriteThread:
                 for request in requests:
                     self._process([request])
                 return
-            failure = False, f"{self._path}: {type(error).__name__}: {error}"
+            failure = Failure(f"{self._path}: {type(error).__name__}: {error}")
         if failure is not None:
             transaction.undo()
-            unknown, text = failure
-            results = [_failed(result, unknown, text) for result in results]
+            results = [_failed(result, failure) for result in results]
         self._tell(self._deliver, Delivery(results, transaction.published))
 
     def _apply(self, request: Request, transaction: Transaction) -> tuple[Request, Any, Exception | None]:
@@ -155,10 +162,9 @@ class WriteThread:
         except Exception as error:  # noqa: BLE001 - it is raised again where the request is awaited
             return request, None, error
 
-    def _write(self, transaction: Transaction) -> tuple[bool, str] | None:
-        """None, or why it failed, and whether that is unknown for good."""
+    def _write(self, transaction: Transaction) -> Failure | None:
         if self._unsettled and not self._settle():
-            return False, f"{self._path} cannot be written since an earlier I/O error"
+            return Failure(f"{self._path} cannot be written since an earlier I/O error", settled=False)
         if not transaction.durable:
             return None
         try:
@@ -170,7 +176,8 @@ class WriteThread:
             else:
                 raise
             self._unsettled = code == sqlite3.SQLITE_IOERR
-            return self._unsettled and not self._settle(), explain(error, self._path)
+            settled = not self._unsettled or self._settle()
+            return Failure(explain(error, self._path), unknown=not settled, settled=settled)
         self._commits += 1
         self._call_after_commit()
         return None
@@ -220,16 +227,14 @@ class WriteThread:
             log.debug("the event loop is gone", path=str(self._path))  # a forgotten close: nobody is waiting
 
 
-def _failed(
-    result: tuple[Request, Any, Exception | None], unknown: bool, text: str
-) -> tuple[Request, Any, Exception | None]:
+def _failed(result: tuple[Request, Any, Exception | None], failure: Failure) -> tuple[Request, Any, Exception | None]:
     request, _, own = result
-    if not (request.needs_disk or unknown):
+    if failure.settled and not request.needs_disk:
         return result
     if request.failed is not None:
         request.failed()
-    kind = CommitUnknown if unknown and request.failure is CommitFailed else request.failure
-    return request, None, own or kind(text)
+    kind = CommitUnknown if failure.unknown and request.failure is CommitFailed else request.failure
+    return request, None, own or kind(failure.text)
 
 
 def _resolve(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:

@@ -16,10 +16,10 @@ from perdure.core.names import Topics
 from perdure.ports.clock import Clock
 from perdure.ports.log import Outgoing, Record
 from perdure.roles.activities.attempt import Attempt, Origin, failure
-from perdure.roles.activities.dead_letters import dead_letter, run_partition
 from perdure.roles.activities.dispatcher import Dispatcher
 from perdure.roles.activities.outbox import Outbox
 from perdure.roles.activities.settings import ActivitySettings, ActivityStats
+from perdure.roles.dead_letters import dead_letter, run_partition
 from perdure.workflow.app import App
 
 __all__ = ["Intake", "PartitionCounts"]

@@ -86,12 +86,13 @@ class ActivityWorker(GroupListener):
         self._tidy_due: asyncio.TimerHandle | None = None
         self._tidying: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
-        self._closed = False
+        self._started = self._closed = False
 
     async def start(self) -> None:
         """Returns when the first partitions are assigned."""
         topics = self._topics
         counts = [await self._log.partitions(name) for name in (self._topic, topics.instances, topics.dead_letters)]
+        self._started = True
         self._membership: asyncio.Future[Membership] = asyncio.get_running_loop().create_future()
         self._dispatcher.open()
         self._intake = Intake(
@@ -113,7 +114,7 @@ class ActivityWorker(GroupListener):
 
     async def drain(self, timeout_s: float) -> None:
         """Take nothing more, let what runs end, send, commit, leave. What takes longer is delivered again. Twice is harmless."""
-        if self._closed:
+        if self._closed or not self._started:
             return
         self._closed = True
         end = asyncio.get_running_loop().time() + timeout_s
@@ -124,7 +125,8 @@ class ActivityWorker(GroupListener):
         if not await self._outbox.emptied(max(end - asyncio.get_running_loop().time(), 0.1)):
             logger.warning("results could not be sent before the end of the drain: their tasks will be delivered again")
         try:
-            await (await self._membership).leave()
+            if self._membership.done():  # else the join failed
+                await self._membership.result().leave()
         except PortError as error:
             logger.warning("could not leave the group", error=str(error))
         await self.abandon()
@@ -132,6 +134,10 @@ class ActivityWorker(GroupListener):
     async def abandon(self) -> None:
         """End as a crash would: nothing more is sent, committed or left. For tests, and after a drain."""
         self._closed = True
+        if not self._started:
+            return
+        if not self._membership.done():  # the join failed: nothing waits for it any more
+            self._membership.cancel()
         self._intake.close()
         self._dispatcher.close()
         self._outbox.close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from perdure.codec.avro import encode
 from perdure.core.commands import InspectInstance
+from perdure.core.decide import Rejection
 from perdure.core.effects import ActivityTask, SendCommand
 from perdure.core.events import BatchCommitted
 from perdure.core.instance import Instance
@@ -18,11 +19,14 @@ from perdure.core.replies import InstanceSnapshot, Reply
 from perdure.core.turn import Turn
 from perdure.ports.log import Outgoing
 from perdure.ports.store import StoredEvent
-from perdure.roles.orchestrator.intake import Incoming, dead_letter, is_client_command
+from perdure.roles.orchestrator.intake import Incoming, is_client_command, refused
 from perdure.roles.orchestrator.settings import Stats
 from perdure.roles.orchestrator.writebehind import Unstored, merge
 
 __all__ = ["Batch", "Layout"]
+
+
+TOKEN_CHARS_MAX = 256
 
 
 @dataclass(slots=True)
@@ -87,16 +91,19 @@ class Batch:
         else:
             self.records.append(Outgoing(topics.timers, layout.partition, key, encode(effect)))
 
-    def _answer(self, rejection: object, came: Incoming) -> None:
-        reason, message = "", ""
+    def _answer(self, rejection: Rejection | None, came: Incoming) -> None:
         if rejection is not None:
-            reason, message = rejection.reason, rejection.message  # type: ignore[attr-defined]
-            self.stats.rejections[reason] += 1
-        reply_to = getattr(came.command, "reply_to", "")
-        if reply_to:
-            self._reply(reply_to, came.command.command_id, not reason, reason, message, None)
-        elif reason and is_client_command(came.command):
-            self.records.append(dead_letter(came.record, self.layout.topics, f"{reason}: {message}"))
+            self.refuse(came, rejection.reason, rejection.message)
+        elif reply_to := getattr(came.command, "reply_to", ""):
+            self._reply(reply_to, came.command.command_id, True, "", "", None)
+
+    def refuse(self, came: Incoming, reason: str, message: str) -> None:
+        """Told to who asked; a client's command without a reply address becomes a dead letter."""
+        self.stats.rejections[reason] += 1
+        if reply_to := getattr(came.command, "reply_to", ""):
+            self._reply(reply_to, came.command.command_id, False, reason, message, None)
+        elif is_client_command(came.command):
+            self.records.append(refused(came.record, self.layout.topics, f"{reason}: {message}").out)
             self.stats.dead_letters += 1
 
     def inspected(self, request: InspectInstance, snapshot: InstanceSnapshot) -> None:
@@ -116,8 +123,10 @@ class Batch:
         snapshot: InstanceSnapshot | None,
     ) -> None:
         number, _, token = reply_to.partition("/")
-        if not number.isdecimal() or int(number) >= self.layout.replies:
+        if not (number.isascii() and number.isdecimal() and len(number) < 10 and len(token) <= TOKEN_CHARS_MAX):
             return  # nobody can be reached there
+        if int(number) >= self.layout.replies:
+            return
         reply = Reply(command_id, token, accepted, reason, message, snapshot)
         out = Outgoing(self.layout.topics.replies, int(number), token.encode(), encode(reply), volatile=True)
         self.answers.append(out)

@@ -77,10 +77,15 @@ class InlineDecider(Decider):
             live.close()
 
     def runner(self, function: Callable[..., Any], argument: Any) -> Any:
-        if self._watch is None:
-            return function(argument)
-        with self._watch():
-            return function(argument)
+        loop = asyncio._get_running_loop()
+        asyncio._set_running_loop(_NO_LOOP)  # type: ignore[arg-type]
+        try:
+            if self._watch is None:
+                return function(argument)
+            with self._watch():
+                return function(argument)
+        finally:
+            asyncio._set_running_loop(loop)
 
     def stop(self) -> None:
         pass
@@ -116,7 +121,7 @@ class _Thread:
         self.thread.start()
 
     def _work(self) -> None:
-        asyncio._set_running_loop(_NO_LOOP)  # type: ignore[arg-type]  # noqa: SLF001 - see _NoLoop
+        asyncio._set_running_loop(_NO_LOOP)  # type: ignore[arg-type]
         while (job := self.jobs.get()) is not None:
             self.job = job
             error: BaseException | None = None
@@ -176,7 +181,7 @@ class _Thread:
 
     def location(self) -> str:
         """Where the thread is: its innermost frame outside the engine, else its innermost."""
-        frame = sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001 - the only way to another thread's line
+        frame = sys._current_frames().get(self.thread.ident or 0)
         fallback = ""
         outermost = ""
         while frame is not None:

@@ -19,10 +19,12 @@ def inspect_all(batch: Batch, questions: list[Incoming], memory: Memory, waiters
     now = asyncio.get_running_loop().time()
     for each in questions:
         live, request = memory.lives.get(each.instance_id), each.command
-        if live is None or not live.instance.exists:
+        if each.instance_id in memory.unreadable:
+            batch.refuse(each, "Internal", memory.unreadable[each.instance_id])
+        elif live is None or not live.instance.exists:
             batch.unknown(request, each.instance_id)
         elif is_reached(live.instance, request.until):
             detail = json.dumps(describe(live), ensure_ascii=False) if request.detail else ""
             batch.inspected(request, live.instance.snapshot(partition, detail))
-        else:
-            waiters.add(each.instance_id, request, now)
+        elif not waiters.add(each.instance_id, request, now):
+            batch.refuse(each, "TooManyWaiters", f"too many clients wait for '{each.instance_id}': ask again later")

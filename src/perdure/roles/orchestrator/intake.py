@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +16,18 @@ from perdure.core.commands import (
     SuspendWorkflow,
     TerminateWorkflow,
 )
-from perdure.core.names import Topics, partition_of
+from perdure.core.limits import RECORD_BYTES_MAX
+from perdure.core.names import Topics
 from perdure.ports.log import Outgoing, Record
+from perdure.roles.dead_letters import HEADER_ROOM, dead_letter, record_bytes
 
-__all__ = ["CLIENT_COMMANDS", "FORWARDED", "Incoming", "Misfit", "dead_letter", "is_client_command", "read"]
+__all__ = ["FORWARDED", "Incoming", "Misfit", "is_client_command", "misrouted", "read", "refused"]
 
 CLIENT_COMMANDS = (
     StartWorkflow, RaiseEvent, SuspendWorkflow, ResumeWorkflow, TerminateWorkflow, PurgeWorkflow,
 )  # fmt: skip
 FORWARDED = "perdure-forwarded"
-COMMANDS = frozenset(Command.__args__)
+COMMANDS = frozenset(typing.get_args(Command))
 
 
 @dataclass(slots=True)
@@ -50,38 +53,34 @@ def is_client_command(command: Any) -> bool:
     return isinstance(command, CLIENT_COMMANDS) and not getattr(command, "parent_id", "")
 
 
-def read(record: Record, topics: Topics, partitions: int) -> Incoming | Misfit:
+def read(record: Record, topics: Topics) -> Incoming | Misfit:
+    """The command in a record, or what becomes of a record that holds none."""
     try:
         instance_id = record.key.decode()
         command = decode(record.value)
     except UnicodeDecodeError:
-        return _bad(record, topics, "the key is not an instance id in UTF-8")
+        return refused(record, topics, "the key is not an instance id in UTF-8")
     except DecodeError as error:
-        return _bad(record, topics, str(error))
+        return refused(record, topics, str(error))
     if type(command) not in COMMANDS:
-        return _bad(record, topics, f"{type(command).__name__} is not a command")
+        return refused(record, topics, f"{type(command).__name__} is not a command")
     if not instance_id:
-        return _bad(record, topics, "the key is empty: it is the instance id")
-    if partitions > 1 and isinstance(command, CLIENT_COMMANDS):
-        home = partition_of(instance_id, partitions)
-        if home != record.partition:
-            return _misrouted(record, topics, home)
+        return refused(record, topics, "the key is empty: it is the instance id")
     return Incoming(instance_id, command, record)
 
 
-def _misrouted(record: Record, topics: Topics, home: int) -> Misfit:
+def misrouted(record: Record, topics: Topics, home: int) -> Misfit:
+    """On to its home, once."""
     if any(name == FORWARDED for name, _ in record.headers):
-        return _bad(record, topics, f"forwarded once already, and partition {record.partition} is not its home either")
+        return refused(
+            record, topics, f"forwarded once already, and partition {record.partition} is not its home either"
+        )
     headers = (*record.headers, (FORWARDED, f"{record.partition}/{record.offset}".encode()))
+    if record_bytes(record) + HEADER_ROOM > RECORD_BYTES_MAX:
+        return refused(record, topics, f"misrouted, and too large to be forwarded to partition {home}")
     return Misfit(Outgoing(topics.instances, home, record.key, record.value, headers), True, "misrouted")
 
 
-def _bad(record: Record, topics: Topics, reason: str) -> Misfit:
-    return Misfit(dead_letter(record, topics, reason), False, reason)
-
-
-def dead_letter(record: Record, topics: Topics, reason: str) -> Outgoing:
-    """The record as it came, with the reason and the origin."""
-    origin = f"{record.topic}/{record.partition}/{record.offset}".encode()
-    headers = (*record.headers, ("perdure-reason", reason.encode()), ("perdure-origin", origin))
-    return Outgoing(topics.dead_letters, record.partition, record.key, record.value, headers)
+def refused(record: Record, topics: Topics, reason: str) -> Misfit:
+    """To the dead letters; the topic has as many partitions as this one."""
+    return Misfit(dead_letter(topics.dead_letters, record.partition + 1, record, reason), False, reason)

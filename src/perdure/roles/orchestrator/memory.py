@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 
 import structlog
@@ -49,7 +49,8 @@ class Memory:
         self.tail: dict[str, list[Event]] = {}  # unstored events that a takeover found, by instance
         self.lives: OrderedDict[str, Live] = OrderedDict()
         self.parked: dict[str, list[Incoming]] = {}  # requests by the instance whose load they wait for
-        self.ready: list[Incoming] = []
+        self.unreadable: dict[str, str] = {}  # why an instance cannot be loaded, for those that wait for it
+        self._loaded: deque[str] = deque()  # parked ones that can be taken
         self.pinned: dict[str, int] = {}  # unstored turns by instance
         self._ended: dict[str, None] = {}  # of the lives, oldest first
         self._weights: dict[str, int] = {}
@@ -74,23 +75,25 @@ class Memory:
         self.lives.move_to_end(instance_id)
         return live
 
-    def begin(self, instance_id: str, now_us: int) -> Live | None:
-        """A blank instance for an id so fresh that the store cannot know it; None if it has to be asked."""
+    def begin(self, instance_id: str, now_us: int) -> bool:
+        """Put a blank instance here for an id so fresh that the store cannot know it; False if it has to be asked."""
         minted = minted_at_us(instance_id)
-        too_old = max(self._minted_floor_us, now_us - MINTED_ID_SECONDS * 1_000_000)
-        if not too_old < minted <= now_us + MINT_SLACK_US or instance_id in self._recent or instance_id in self.tail:
-            return None
+        if minted <= max(self._minted_floor_us, now_us - MINTED_ID_SECONDS * 1_000_000):
+            return False
+        if instance_id in self._recent or instance_id in self.tail:
+            return False
         self._recent[instance_id] = None
         if len(self._recent) > RECENT_MAX:
             oldest, _ = self._recent.popitem(last=False)
             self._minted_floor_us = max(self._minted_floor_us, minted_at_us(oldest))
-        return Live(Instance(instance_id))
+        if minted > now_us + MINT_SLACK_US:
+            return False  # its clock runs ahead of ours; known here all the same, for when it seems fresh later
+        self.lives[instance_id] = Live(Instance(instance_id))
+        return True
 
     def keep(self, live: Live, weight: int) -> None:
         instance_id = live.instance.instance_id
         if live.instance.started is None:
-            if instance_id in self.lives:
-                self._pop(instance_id)
             return
         self.lives[instance_id] = live
         if live.instance.ended:
@@ -99,6 +102,12 @@ class Memory:
             self._ended.pop(instance_id, None)
         self._bytes += weight - self._weights.get(instance_id, 0)
         self._weights[instance_id] = weight
+
+    def forget_blank(self, instance_id: str) -> None:
+        """An instance that no command has begun is nothing to keep, unless more of its commands wait."""
+        live = self.lives.get(instance_id)
+        if live is not None and live.instance.started is None and instance_id not in self.parked:
+            self._pop(instance_id)
 
     def evictable(self) -> list[Live]:
         """The least recently used ones above the bounds, of those that are stored; they are no longer here."""
@@ -147,59 +156,82 @@ class Memory:
                 self.parked[instance_id] = []
                 self._wanted.append(instance_id)
 
-    def load(self, wake: Callable[[], None]) -> None:
-        """Start a load of what is wanted, unless one is under way. Instances that are not stored yet wait."""
-        if self._loading is not None or not self._wanted:
-            return
-        now = [each for each in self._wanted if each not in self.pinned]
-        if not now:
-            return
-        self._wanted = [each for each in self._wanted if each in self.pinned]
-        self._loading = asyncio.get_running_loop().create_task(self._load(now[:1000], wake))
-        self._wanted += now[1000:]
+    def take_loaded(self, most: int) -> list[Incoming]:
+        """At most `most` requests whose instances are here now, instance by instance, in the order of the log."""
+        taken: list[Incoming] = []
+        while self._loaded and len(taken) < most:
+            key = self._loaded[0]
+            waiting = self.parked[key]
+            live = self.lives.get(key)
+            if live is not None and live.needs_history:  # it stalled since: once more from the store
+                self._loaded.popleft()
+                self._wanted.append(key)
+                continue
+            room = most - len(taken)
+            taken += waiting[:room]
+            del waiting[:room]
+            if not waiting:
+                self._loaded.popleft()
+                del self.parked[key]
+        return taken
 
     @property
     def waits_for_store(self) -> bool:
         """Somebody wants an instance whose latest turn is not stored yet."""
         return any(each in self.pinned for each in self._wanted)
 
-    async def _load(self, instance_ids: list[str], wake: Callable[[], None]) -> None:
+    def load(self, wake: Callable[[], None]) -> None:
+        """Start to load what is wanted, unless that is under way. Instances that are not stored yet wait."""
+        if self._loading is None and any(each not in self.pinned for each in self._wanted):
+            self._loading = asyncio.get_running_loop().create_task(self._load(wake))
+
+    async def _load(self, wake: Callable[[], None]) -> None:
+        try:
+            while keys := [each for each in self._wanted if each not in self.pinned][:LOADED_AT_ONCE]:
+                found = await self._ask(keys)
+                for key in keys:
+                    self._wanted.remove(key)
+                    self._arrived(key, found.get(key))
+                wake()
+        except Exception as error:  # noqa: BLE001 - told to the owner, which takes the partition over again
+            self.failure = error
+        self._loading = None
+        wake()
+
+    async def _ask(self, keys: list[str]) -> dict[str, StoredInstance]:
+        """Rows of all, events of the active ones. Waits for a store that does not answer."""
         pause = self._settings.retry_s
         while True:
             try:
-                rows = await self._store.load(instance_ids, events=False)
+                rows = await self._store.load(keys, events=False)
                 active = [key for key, found in rows.items() if found.row.status not in _ENDED]
-                rows.update(await self._store.load(active) if active else {})
-                break
+                return rows | (await self._store.load(active) if active else {})
             except StoreUnavailable as error:
                 self._stats.store_failures += 1
                 log.warning("the store does not answer; commands that need it wait", error=str(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._settings.retry_s_max)
-            except Exception as error:  # noqa: BLE001 - told to the owner, which takes the partition over again
-                self.failure = error
-                wake()
-                return
-        try:
-            for instance_id in instance_ids:
-                self._loaded(instance_id, rows.get(instance_id))
-        except Exception as error:  # noqa: BLE001
-            self.failure = error
-        self._loading = None
-        wake()
 
-    def _loaded(self, instance_id: str, stored: StoredInstance | None) -> None:
+    def _arrived(self, key: str, stored: StoredInstance | None) -> None:
         self._stats.loads += 1
-        live = lay_over(instance_id, stored, self.tail.get(instance_id, []))
-        if live.instance.started is not None:
-            self.lives[instance_id] = live
+        waiting = self.parked[key]
+        try:
+            live = lay_over(key, stored, self.tail.get(key, []))
+        except Exception as error:  # noqa: BLE001 - a damaged history stops its own instance, nobody else's
+            self.unreadable[key] = f"the stored history of '{key}' cannot be read: {error}"
+            log.error("a stored history cannot be read", instance_id=key, error=str(error))
+            live = None
+        if live is not None and (live.instance.started is not None or waiting):
+            self.lives[key] = live  # a blank one may be begun by the first command that waits
+            self.unreadable.pop(key, None)
             if live.instance.ended:
-                self._ended[instance_id] = None
-            self.on_loaded(live)
-        waiting = self.parked.pop(instance_id)
-        if live.instance.started is None and waiting:
-            self.lives[instance_id] = live  # blank: the first command may begin it; `keep` drops it if not
-        self.ready += waiting
+                self._ended[key] = None
+            if live.instance.started is not None:
+                self.on_loaded(live)
+        if waiting:
+            self._loaded.append(key)
+        else:
+            del self.parked[key]
 
     def stop(self) -> None:
         if self._loading is not None:
@@ -207,6 +239,7 @@ class Memory:
             self._loading = None
 
 
+LOADED_AT_ONCE = 1_000
 _ENDED = frozenset(("COMPLETED", "FAILED", "TERMINATED", "PURGED"))
 
 

@@ -12,6 +12,8 @@ from perdure.roles.orchestrator.batch import Layout
 from perdure.roles.orchestrator.decider import Decider
 from perdure.roles.orchestrator.owner import PartitionOwner
 from perdure.roles.orchestrator.settings import OrchestratorPorts, OrchestratorSettings, Stats
+from perdure.roles.orchestrator.tenure import Halving, Office
+from perdure.roles.orchestrator.waiters import Waiters
 from perdure.workflow.code import Library
 
 __all__ = ["Orchestrator"]
@@ -20,7 +22,7 @@ log = structlog.get_logger("perdure.orchestrator")
 
 
 class Orchestrator(GroupListener):
-    """`start`, then `stop`. Partitions come and go in between."""
+    """`start`, then `stop`, once each. Partitions come and go in between."""
 
     def __init__(
         self,
@@ -33,67 +35,74 @@ class Orchestrator(GroupListener):
         self._library = library
         self._decider = decider
         self._settings = settings or OrchestratorSettings()
-        self._membership: Membership | None = None
-        self._early: list[Sequence[int]] = []
+        self._membership: asyncio.Future[Membership] | None = None
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self.owners: dict[int, PartitionOwner] = {}
         self.stats = Stats()
         self.failure: BaseException | None = None
 
     async def start(self) -> None:
+        """Returns when the first partitions are assigned. Raises TopicMissing."""
         topics = self._ports.topics
-        self._membership = await self._ports.log.join(f"{topics.namespace}.orchestrator", [topics.instances], self)
-        early, self._early = self._early, []
-        for partitions in early:
-            await self.on_assigned(partitions)
+        self._counts = [
+            await self._ports.log.partitions(name) for name in (topics.instances, topics.activities(), topics.replies)
+        ]
+        self._membership = asyncio.get_running_loop().create_future()
+        joined = await self._ports.log.join(f"{topics.namespace}.orchestrator", [topics.instances], self)
+        self._membership.set_result(joined)
 
     async def ready(self) -> None:
-        """Every partition assigned so far is being served."""
-        for owner in list(self.owners.values()):
-            waiting = asyncio.ensure_future(owner.serving.wait())
-            task = self._tasks[owner.partition]
-            await asyncio.wait([waiting, task], return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            if task.done():
-                task.result()
+        """Every partition assigned so far is being served. Raises what keeps one from it."""
+        while True:
+            owners = list(self.owners.values())
+            unready = [owner for owner in owners if not owner.serving.is_set()]
+            if not unready and len(owners) == len(self._tasks):
+                return
+            if self.failure is not None:
+                raise self.failure
+            waits = [asyncio.ensure_future(owner.serving.wait()) for owner in unready]
+            await asyncio.wait([*waits, *self._tasks.values()], timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
 
     async def stop(self) -> None:
-        """Finish what is in hand, store it, leave the group."""
+        """Finish what is in hand, store it, leave the group. Twice is harmless."""
         membership, self._membership = self._membership, None
-        if membership is not None:
-            await membership.leave()
-        await self.on_revoked(list(self.owners))
+        if membership is not None and membership.done():
+            await membership.result().leave()
+        await self.on_revoked(list(self._tasks))
 
     # -- membership -------------------------------------------------------------------------------------------
 
     async def on_assigned(self, partitions: Sequence[int]) -> None:
-        if self._membership is None:
-            self._early.append(partitions)  # the first assignment comes while we are still joining
-            return
-        log_port, topics = self._ports.log, self._ports.topics
-        counts = [await log_port.partitions(name) for name in (topics.instances, topics.activities(), topics.replies)]
         for partition in partitions:
-            reader = self._membership.reader(topics.instances, partition)
-            layout = Layout(topics, partition, *counts)
-            owner = PartitionOwner(
-                partition, reader, layout, self._ports, self._settings, self._library, self._decider, self.stats
-            )
-            self.owners[partition] = owner
-            self._tasks[partition] = asyncio.get_running_loop().create_task(self._own(owner))
+            self._tasks[partition] = asyncio.get_running_loop().create_task(self._own(partition))
 
     async def on_revoked(self, partitions: Sequence[int]) -> None:
-        leaving = [self.owners.pop(each) for each in partitions if each in self.owners]
-        for owner in leaving:
-            await owner.stop()
-        tasks = [self._tasks.pop(owner.partition) for owner in leaving]
+        leaving = [each for each in partitions if each in self._tasks]
+        tasks = [self._tasks.pop(each) for each in leaving]
+        for partition, task in zip(leaving, tasks, strict=True):
+            owner = self.owners.pop(partition, None)
+            if owner is None:
+                task.cancel()  # not begun yet
+            else:
+                owner.stop()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _own(self, owner: PartitionOwner) -> None:
+    async def _own(self, partition: int) -> None:
+        if self._membership is None:
+            return
+        membership = await self._membership  # the first assignment comes while we are still joining
+        topics = self._ports.topics
         try:
+            office = Office(
+                partition, membership.reader(topics.instances, partition), Layout(topics, partition, *self._counts),
+                self._ports, self._settings, self._library, self._decider, self.stats, Waiters(),
+                Halving(self._settings.batch_requests_max),
+            )  # fmt: skip
+            owner = self.owners[partition] = PartitionOwner(office)
             await owner.run()
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             self.failure = error
-            log.error("a partition cannot be served", partition=owner.partition, error=str(error))
+            log.error("a partition cannot be served", partition=partition, error=f"{type(error).__name__}: {error}")
             raise

@@ -81,8 +81,13 @@ class WriteBehind:
             pinned[key] = pinned.get(key, 0) + 1
 
     async def room(self) -> None:
-        """Wait while the store is too far behind."""
-        await self._caught_up.wait()
+        """Wait while the store is too far behind, or until `release`."""
+        if self._task is not None:  # before that a tail is being loaded, which needs no room
+            await self._caught_up.wait()
+
+    def release(self) -> None:
+        """Nobody needs to wait for room any more."""
+        self._caught_up.set()
 
     def hurry(self) -> None:
         """Somebody waits for an instance to be stored."""
@@ -113,7 +118,7 @@ class WriteBehind:
             try:
                 await self._write()
                 pause = self._settings.retry_s
-            except StoreUnavailable as error:
+            except Exception as error:  # noqa: BLE001 - it stays here, the lag is bounded, and it is tried again
                 self._stats.store_failures += 1
                 log.warning("the store does not take what is committed; it waits", error=str(error), bytes=self._bytes)
                 await asyncio.sleep(pause)

@@ -9,7 +9,7 @@ import structlog
 from perdure.codec.avro import decode
 from perdure.core.effects import SetTimer
 from perdure.ports.store import StoredTimer
-from perdure.roles.activities.dead_letters import run_partition
+from perdure.roles.dead_letters import run_partition
 from perdure.roles.timers.near import Identity, Timer
 
 __all__ = ["read_rows", "row_key", "row_of"]

@@ -36,7 +36,7 @@ class TimerService(GroupListener):
         self._topics = topics
         self._stats = TimerStats()
         self._shards: dict[int, Shard] = {}
-        self._closed = False
+        self._started = self._closed = False
 
     @property
     def stats(self) -> TimerStats:
@@ -50,15 +50,17 @@ class TimerService(GroupListener):
             await self._log.partitions(topics.instances),
             await self._log.partitions(topics.dead_letters),
         )
+        self._started = True
         self._membership: asyncio.Future[Membership] = asyncio.get_running_loop().create_future()
         self._membership.set_result(await self._log.join(f"{topics.namespace}.timer", [topics.timers], self))
 
     async def stop(self) -> None:
         """Finish what is being sent, store positions, leave. Twice is harmless."""
-        if self._closed:
+        if self._closed or not self._started:
             return
         self._closed = True
-        await (await self._membership).leave()
+        if self._membership.done():  # else the join failed
+            await self._membership.result().leave()
         await self.abandon()
 
     async def abandon(self) -> None:

@@ -18,7 +18,7 @@ from perdure.ports.clock import Clock
 from perdure.ports.errors import LogClosed, NotAssigned, OffsetOutOfRange, PortError, RecordTooLarge
 from perdure.ports.log import Log, Membership, Outgoing, Reader, Record
 from perdure.ports.store import TimerStore
-from perdure.roles.activities.dead_letters import dead_letter, run_partition
+from perdure.roles.dead_letters import dead_letter, run_partition
 from perdure.roles.timers.book import TimerBook
 from perdure.roles.timers.firing import Firing, append_until_written
 from perdure.roles.timers.keeping import Keeping

@@ -1,0 +1,100 @@
+"""From records to the requests of the next batch.
+
+**Law.** Requests of one instance are decided in the order of the log. While an instance is being loaded its requests
+wait in `memory.parked`, and they stay there until they are taken, so that no later one can pass them by; those of other
+instances go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from perdure.core.commands import InspectInstance
+from perdure.core.names import Topics, partition_of
+from perdure.ports.clock import Clock
+from perdure.ports.log import Reader, Record
+from perdure.roles.orchestrator.intake import Incoming, Misfit, misrouted, read, refused
+from perdure.roles.orchestrator.memory import Memory
+from perdure.roles.orchestrator.position import Position
+
+__all__ = ["Gatherer"]
+
+log = structlog.get_logger("perdure.orchestrator")
+
+
+class Gatherer:
+    """`poison`: offsets of commands that cannot be committed."""
+
+    def __init__(
+        self, reader: Reader, memory: Memory, position: Position, topics: Topics, partitions: int, clock: Clock,
+        poison: set[int],
+    ) -> None:  # fmt: skip
+        self._reader = reader
+        self._memory = memory
+        self._position = position
+        self._topics = topics
+        self._partitions = partitions
+        self._clock = clock
+        self._poison = poison
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Let `gather` return; from callbacks, any number of times."""
+        self._woken.set()
+        self._reader.wake()
+
+    async def gather(self, most: int) -> tuple[list[Incoming], list[Misfit]]:
+        """At most about `most` requests that can be decided now, and records that are none. Empty after a wake."""
+        misfits: list[Misfit] = []
+        incoming = self._memory.take_loaded(most)
+        if self._position.room == 0:
+            if not incoming:
+                await self._woken.wait()  # nothing more is read until the store has answered for what waits
+        elif len(incoming) < most:
+            if incoming:
+                self._reader.wake()  # take what is there, do not wait for more
+            for record in await self._reader.read(min(most - len(incoming), self._position.room)):
+                self._sort(record, incoming, misfits)
+        self._woken.clear()
+        return incoming, misfits
+
+    def _sort(self, record: Record, incoming: list[Incoming], misfits: list[Misfit]) -> None:
+        if not self._position.read(record.offset):
+            return
+        found = read(record, self._topics)
+        misfit: Misfit | None = None
+        if isinstance(found, Misfit):
+            misfit = found
+        elif record.offset in self._poison:
+            misfit = refused(record, self._topics, "its outcome cannot be committed")
+        elif self._is_at_hand(found):
+            incoming.append(found)
+        else:
+            misfit = self._park(found)
+        if misfit is not None:
+            self._position.decided(record.offset)
+            misfits.append(misfit)
+
+    def _is_at_hand(self, found: Incoming) -> bool:
+        memory, key = self._memory, found.instance_id
+        if key in memory.parked:
+            return False
+        if memory.find(key) is not None:
+            return True
+        if not getattr(found.command, "minted", False) or key in memory.lives or not self._is_home(key, found.record):
+            return False
+        return memory.begin(key, self._clock.now_us())
+
+    def _park(self, found: Incoming) -> Misfit | None:
+        """It waits for its instance to be loaded; unless it came to the wrong partition."""
+        if not self._is_home(found.instance_id, found.record):
+            return misrouted(found.record, self._topics, partition_of(found.instance_id, self._partitions))
+        self._memory.park(found)
+        if type(found.command) is not InspectInstance:
+            self._position.waits(found.record.offset)
+        return None
+
+    def _is_home(self, instance_id: str, record: Record) -> bool:
+        return self._partitions == 1 or partition_of(instance_id, self._partitions) == record.partition

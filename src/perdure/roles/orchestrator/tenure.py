@@ -1,0 +1,365 @@
+"""One tenure of a partition: from a takeover to its end by revocation, by a newer owner, or by a commit that failed.
+
+**Law.** Nothing of a batch leaves before its commit: no reply, no store write, no eviction of what it touched. Batch n+1
+is decided on what batch n left in memory while n commits; if n does not commit, the tenure ends, its memory is dropped,
+and the next one begins from the last marker. What the log lets go of is what a *committed* marker says is decided.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from perdure.codec.avro import encode
+from perdure.core.commands import InspectInstance
+from perdure.core.events import BatchCommitted
+from perdure.core.rows import InstanceRow
+from perdure.core.turn import Live, Request, Turn
+from perdure.ports.errors import CommitFailed, CommitUnknown, PortError, RecordTooLarge
+from perdure.ports.log import Outgoing, Reader, Writer
+from perdure.ports.store import StoredEvent
+from perdure.roles.orchestrator.batch import Batch, Layout
+from perdure.roles.orchestrator.caution import Caution
+from perdure.roles.orchestrator.decider import Decider
+from perdure.roles.orchestrator.gathering import Gatherer
+from perdure.roles.orchestrator.inspection import inspect_all
+from perdure.roles.orchestrator.intake import Incoming, Misfit
+from perdure.roles.orchestrator.memory import Memory
+from perdure.roles.orchestrator.position import Position
+from perdure.roles.orchestrator.recovery import commands_for, recover, stalled_under_other_code
+from perdure.roles.orchestrator.settings import OrchestratorPorts, OrchestratorSettings, Stats
+from perdure.roles.orchestrator.takeover import ResumePoint
+from perdure.roles.orchestrator.waiters import Waiters
+from perdure.roles.orchestrator.writebehind import WriteBehind
+from perdure.workflow.code import Library
+
+__all__ = ["BadContent", "Halving", "Office", "Tenure"]
+
+log = structlog.get_logger("perdure.orchestrator")
+
+DELETE_EVERY = 2_000  # offsets between two requests to let go of what is decided
+SWEEP_SECONDS = 30.0
+
+
+class BadContent(Exception):
+    """A batch cannot be encoded, or is refused for its content."""
+
+
+class Halving:
+    """How a batch that cannot be committed for its content is brought down to the one command that is at fault."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.size = most
+        self.poison: set[int] = set()  # offsets of commands that cannot be committed
+
+    def failed(self, offsets: list[int], error: BaseException) -> None:
+        if len(offsets) > 1:
+            self.size = max(1, min(len(offsets), self.size) // 2)
+            return
+        self.poison.update(offsets)
+        log.error("a command cannot be committed and becomes a dead letter", offsets=offsets, error=str(error))
+
+    def succeeded(self) -> None:
+        self.size = min(self.size * 2, self._most)
+
+
+@dataclass(slots=True)
+class Office:
+    """What outlives a tenure: the partition, the way to it, and whom its owner works with."""
+
+    partition: int
+    reader: Reader
+    layout: Layout
+    ports: OrchestratorPorts
+    settings: OrchestratorSettings
+    library: Library
+    decider: Decider
+    stats: Stats
+    waiters: Waiters
+    halving: Halving
+
+
+class Tenure:
+    """`begin`, `serve` until it returns or raises, `end`."""
+
+    def __init__(self, office: Office, writer: Writer, point: ResumePoint, log_end: int, stored_to: int) -> None:
+        ports, settings = office.ports, office.settings
+        self.office = office
+        self.position = Position(point.marker)
+        self.caution = Caution(point.marker, log_end)
+        self.memory = Memory(ports.store, settings, office.stats, ports.clock.now_us())
+        self.behind = WriteBehind(office.partition, ports.store, self.memory, settings, office.stats)
+        self.gatherer = Gatherer(
+            office.reader, self.memory, self.position, ports.topics, office.layout.instances, ports.clock,
+            office.halving.poison,
+        )  # fmt: skip
+        self.marker_offset = point.marker_offset
+        self._writer = writer
+        self._commit: asyncio.Task[None] | None = None
+        self._ending = False
+        self._deleted_to = 0
+        self._swept_at = 0.0
+        self._tail_left = set(point.tail)
+        self._stalled_in_tail: list[InstanceRow] = []
+        self.memory.tail = point.tail
+        self.memory.on_loaded = self._tail_loaded
+        self.behind.stored_to = stored_to
+        self.behind.on_stored = self.gatherer.wake
+
+    # -- begin and end ----------------------------------------------------------------------------------------
+
+    async def begin(self) -> None:
+        """Say in the log that this tenure has begun, load what the store lacks, read from where the last one ended."""
+        if self.caution.on:
+            log.warning(
+                "owners died before their first commit; going on one command at a time",
+                partition=self.office.partition, takeovers=self.caution.takeovers, suspect=self.caution.killer or None,
+            )  # fmt: skip
+        await self._commit_marker()
+        if not self._tail_left:
+            self.behind.start(self.behind.stored_to)
+        self.memory.want(self._tail_left)
+        self.memory.load(self.gatherer.wake)
+        self.office.reader.seek(self.position.start)
+        ports, library, partition = self.office.ports, self.office.library, self.office.partition
+        await recover(ports, await stalled_under_other_code(ports, library, partition))
+
+    def stop(self) -> None:
+        """Let `serve` return after the batch in hand."""
+        self._ending = True
+        self.behind.release()
+        self.gatherer.wake()
+
+    async def end(self, *, flush: bool) -> None:
+        """Forget everything in memory; with `flush` what is committed is given to the store first."""
+        commit, self._commit = self._commit, None
+        if commit is not None:
+            await asyncio.gather(commit, return_exceptions=True)
+        self.memory.stop()
+        await self.behind.stop(flush=flush and not self._tail_left)
+        lives = [live for live in self.memory.lives.values() if live.execution is not None]
+        if lives:
+            await self.office.decider.let_go(lives)
+
+    def _tail_loaded(self, live: Live) -> None:
+        """An instance of the tail is in memory: what the store lacks of it goes there."""
+        instance = live.instance
+        key = instance.instance_id
+        if key not in self._tail_left:
+            return
+        self._tail_left.discard(key)
+        place = (instance.run, instance.generation)
+        events = [
+            StoredEvent(event.seq, encode(event))
+            for event in self.memory.tail[key]
+            if (event.run, event.generation) == place
+        ]
+        batch = Batch(self.office.layout, self.office.stats)
+        batch.store_loaded(instance, events)
+        self.behind.pin(batch.unstored)
+        self.behind.add(batch.unstored, self.marker_offset)
+        if instance.stalled is not None:
+            self._stalled_in_tail.append(instance.row())
+        if not self._tail_left:
+            self.behind.start(self.behind.stored_to)
+
+    # -- the loop ---------------------------------------------------------------------------------------------
+
+    async def serve(self) -> None:
+        """Gather, decide, commit; until `stop`. Raises what ends the tenure."""
+        while not self._ending:
+            await self.behind.room()
+            await self._look_after()
+            most = 1 if self.caution.on else self.office.halving.size
+            incoming, misfits = await self.gatherer.gather(most)
+            if self._commit is not None and self._commit.done():
+                self._commit.result()
+                self._commit = None
+            if not incoming and not misfits:
+                continue
+            if self.caution.on:
+                await self._name_before_trying(incoming)
+            batch = await self._decide(incoming, misfits)
+            if self._commit is not None:
+                await self._commit
+                self._commit = None
+            if batch.records or batch.answers:
+                self._commit = asyncio.get_running_loop().create_task(self._finish(batch))
+                self._commit.add_done_callback(self._commit_done)
+            await self._evict()
+
+    def _commit_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.gatherer.wake()
+
+    async def _look_after(self) -> None:
+        if self.memory.failure is not None:
+            raise CommitFailed(f"an instance could not be loaded: {self.memory.failure}") from self.memory.failure
+        self.memory.load(self.gatherer.wake)
+        if self.memory.waits_for_store:
+            self.behind.hurry()
+        rows, self._stalled_in_tail = self._stalled_in_tail, []
+        if rows:
+            office = self.office
+            await recover(office.ports, commands_for(rows, office.ports, office.library, office.partition))
+        now = asyncio.get_running_loop().time()
+        if now - self._swept_at > SWEEP_SECONDS:
+            self._swept_at = now
+            self.office.waiters.sweep(now)
+
+    async def _name_before_trying(self, incoming: list[Incoming]) -> None:
+        """In caution: write down whose code is run next, so that a death names its cause."""
+        if self._commit is not None:
+            await self._commit
+            self._commit = None
+        for each in incoming:
+            self.caution.look(self.position, each.record.offset)
+            if self.caution.on and each.instance_id != self.caution.killer and not _is_question(each):
+                self.position.waits(each.record.offset)
+                await self._commit_marker(each.instance_id)
+
+    # -- deciding ---------------------------------------------------------------------------------------------
+
+    async def _decide(self, incoming: list[Incoming], misfits: list[Misfit]) -> Batch:
+        office, memory = self.office, self.memory
+        batch = Batch(office.layout, office.stats, offsets=[each.record.offset for each in incoming])
+        groups: dict[str, list[Incoming]] = {}
+        questions: list[Incoming] = []
+        for each in incoming:
+            if _is_question(each):
+                questions.append(each)
+            else:
+                self.position.decided(each.record.offset)
+                groups.setdefault(each.instance_id, []).append(each)
+        now_us = office.ports.clock.now_us()
+        turns: list[tuple[Turn, list[Incoming]]] = []
+        for key, group in groups.items():
+            live = memory.lives.get(key)
+            if live is None:
+                self._refuse_unreadable(batch, group)
+            else:
+                turns.append((self._turn(live, group, now_us), group))
+        if turns:
+            await office.decider.run([turn for turn, _ in turns])
+        try:
+            self._compose(batch, turns, misfits)
+        except Exception as error:
+            office.halving.failed(batch.offsets, error)
+            raise BadContent(f"{type(error).__name__}: {error}") from error
+        inspect_all(batch, questions, memory, office.waiters, office.partition)
+        for turn, _ in turns:
+            for request in office.waiters.take(turn.instance):
+                batch.inspected(request, turn.instance.snapshot(office.partition))
+        for each in incoming:
+            memory.forget_blank(each.instance_id)
+        if groups or misfits:
+            batch.close(self._marker(takeovers=self.caution.takeovers_while_on))
+        return batch
+
+    def _refuse_unreadable(self, batch: Batch, group: list[Incoming]) -> None:
+        for each in group:
+            reason = self.memory.unreadable.get(each.instance_id, "its instance could not be loaded")
+            batch.refuse(each, "Internal", reason)
+
+    def _turn(self, live: Live, group: list[Incoming], now_us: int) -> Turn:
+        office = self.office
+        prefix = f"{office.settings.epoch}.{office.partition}."
+        requests = [Request(each.command, prefix + str(each.record.offset)) for each in group]
+        turn = Turn(live, requests, now_us, office.library, office.decider.runner)
+        if self.caution.killer and self.caution.is_killer(live.instance.instance_id):
+            turn.park_first = "the process died whenever this instance's code was run"
+        return turn
+
+    def _compose(self, batch: Batch, turns: list[tuple[Turn, list[Incoming]]], misfits: list[Misfit]) -> None:
+        stats = self.office.stats
+        for turn, group in turns:
+            weight = batch.add_turn(turn, group[: turn.position])
+            for left in group[turn.position :]:  # the instance stalled: what is left needs its history
+                self.position.waits(left.record.offset)
+                self.memory.park(left)
+            stats.turns += 1
+            self.memory.keep(turn.live, weight)
+            if turn.instance.stalled is not None and turn.events:
+                stats.stalled += 1
+                log.error(
+                    "instance is stalled", instance_id=turn.instance.instance_id, workflow=turn.instance.name,
+                    reason=turn.instance.stalled.reason, detail=turn.instance.stalled.detail,
+                )  # fmt: skip
+        for misfit in misfits:
+            batch.records.append(misfit.out)
+            stats.forwarded += misfit.forwarded
+            stats.dead_letters += not misfit.forwarded
+            log.warning("a record is not ours to decide", partition=self.office.partition, reason=misfit.reason)
+        self.behind.pin(batch.unstored)
+
+    # -- committing -------------------------------------------------------------------------------------------
+
+    def _marker(self, *, takeovers: int, trying: str = "") -> BatchCommitted:
+        settings = self.office.settings
+        return self.position.marker(
+            epoch=settings.epoch, stored_to=self.behind.stored_to, owner=settings.owner, takeovers=takeovers,
+            trying=trying,
+        )  # fmt: skip
+
+    async def _commit_marker(self, trying: str = "") -> None:
+        takeovers = max(self.caution.takeovers, self.caution.takeovers_while_on)
+        batch = Batch(self.office.layout, self.office.stats)
+        batch.close(self._marker(takeovers=takeovers, trying=trying))
+        await self._send(batch)
+
+    async def _finish(self, batch: Batch) -> None:
+        if batch.records:
+            await self._send(batch)
+        if batch.answers:
+            await self._answer(batch.answers)
+        self.office.halving.succeeded()
+        if batch.marker is not None:
+            await self._let_the_log_go(batch.marker)
+
+    async def _send(self, batch: Batch) -> None:
+        try:
+            self.marker_offset = await self._writer.commit(batch.records)
+        except RecordTooLarge as error:
+            self.office.halving.failed(batch.offsets, error)
+            raise BadContent(str(error)) from error
+        self.office.stats.commits += 1
+        self.behind.add(batch.unstored, self.marker_offset)
+
+    async def _answer(self, answers: list[Outgoing]) -> None:
+        """Answers are soft: a lost one is asked for again. One that is too large goes alone, and is lost alone."""
+        try:
+            await self.office.ports.log.append(answers)
+        except RecordTooLarge as error:
+            if len(answers) > 1:
+                for each in answers:
+                    await self._answer([each])
+            else:
+                log.warning("an answer is too large to be sent", error=str(error))
+        except (CommitFailed, CommitUnknown) as error:
+            log.info("answers were lost; clients ask again", count=len(answers), error=str(error))
+
+    async def _let_the_log_go(self, marker: BatchCommitted) -> None:
+        """Commands below the lowest undecided one are done with; history below the stored marker too."""
+        lowest = min([marker.next_offset, *marker.undecided])
+        if lowest - self._deleted_to < DELETE_EVERY:
+            return
+        self._deleted_to = lowest
+        ports, partition = self.office.ports, self.office.partition
+        try:
+            await ports.log.delete_before(ports.topics.instances, partition, lowest)
+            await ports.log.delete_before(ports.topics.history, partition, marker.stored_to)
+            await self.office.reader.commit(lowest, lazy=True)
+        except PortError as error:
+            log.info("the log keeps what could go; later", partition=partition, error=str(error))
+
+    async def _evict(self) -> None:
+        running = [live for live in self.memory.evictable() if live.execution is not None]
+        if running:
+            await self.office.decider.let_go(running)
+
+
+def _is_question(incoming: Incoming) -> bool:
+    return type(incoming.command) is InspectInstance

@@ -38,12 +38,16 @@ class EngineProcess:
             )
         end = time.monotonic() + PORT_WAIT_S
         while not _is_open(self.port):
-            if self._process.poll() is not None:
-                raise DemoFailed(f"the engine ended with exit code {self._process.returncode}; see {self.log}")
+            self.check()
             if time.monotonic() > end:
-                raise DemoFailed(f"the engine did not open port {self.port} within {PORT_WAIT_S} s; see {self.log}")
+                raise DemoFailed(f"the engine did not open port {self.port} within {PORT_WAIT_S} s")
             time.sleep(0.05)
         return self._process.pid
+
+    def check(self) -> None:
+        """Raises DemoFailed if it ended by itself."""
+        if self._process is not None and self._process.poll() is not None:
+            raise DemoFailed(f"the engine ended by itself, with exit code {self._process.returncode}")
 
     def kill(self) -> None:
         """SIGKILL: no time for a last word."""

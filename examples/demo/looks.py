@@ -8,7 +8,14 @@ from typing import Any
 
 import perdure as wf
 from examples.demo.parts import Part
-from perdure.core.events import ActivityCompleted, ActivityScheduled, ChildScheduled
+from perdure.core.events import (
+    ActivityCompleted,
+    ActivityScheduled,
+    ChildScheduled,
+    WorkflowCompleted,
+    WorkflowFailed,
+    WorkflowTerminated,
+)
 
 __all__ = ["Look", "look"]
 
@@ -25,6 +32,12 @@ class Look:
     @property
     def status(self) -> str:
         return self.state.runtime_status.name
+
+    @property
+    def has_ended(self) -> bool:
+        """In its history too, which is written a moment after the state."""
+        last = self.histories[self.part.id][-1:]
+        return any(isinstance(event, WorkflowCompleted | WorkflowFailed | WorkflowTerminated) for event in last)
 
     @property
     def output(self) -> Any:

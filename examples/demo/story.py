@@ -16,6 +16,7 @@ from examples.demo.screen import Screen
 __all__ = ["tell"]
 
 LOOK_EVERY_S = 0.2
+ANSWER_S = 10
 PATIENCE_S = 30  # for each part of the story; the longest takes about 5 on an idle machine
 
 Looks = dict[str, Look]
@@ -26,9 +27,10 @@ async def tell(engine: EngineProcess, screen: Screen) -> Looks:
     pid = engine.start()
     screen.say(f"[bold]The engine runs[/] (process {pid}); the seven patterns start, and one as async def.")
     async with wf.aio.DaprWorkflowClient(engine.url, app=app) as client:
+        watch = _Watch(engine, client, screen)
         for part in PARTS:
             await client.schedule_new_workflow(part.workflow, input=part.input, instance_id=part.id)
-        before = await _watch(client, screen, _saga_and_fan_out_are_in_the_middle, "the saga and the fan-out to begin")
+        before = await watch(_saga_and_fan_out_are_in_the_middle, "the saga and the fan-out to begin")
 
         engine.kill()
         killed_at_us = time.time_ns() // 1_000
@@ -36,9 +38,9 @@ async def tell(engine: EngineProcess, screen: Screen) -> Looks:
         screen.say(f"[bold]A new engine[/] on the same file (process {engine.start()}): every instance goes on.")
 
         await client.raise_workflow_event(APPROVAL.id, "answer", data={"approved": True})
-        await _watch(client, screen, lambda looks: looks[ETERNAL.id].generation >= 3, "three generations")
+        await watch(lambda looks: looks[ETERNAL.id].generation >= 3, "three generations")
         await client.terminate_workflow(ETERNAL.id, output=ETERNAL.output)
-        after = await _watch(client, screen, _all_have_ended, "all instances to end")
+        after = await watch(_all_have_ended, "all instances to end")
 
     checks.check_endings(after)
     checks.check_histories(after)
@@ -49,19 +51,30 @@ async def tell(engine: EngineProcess, screen: Screen) -> Looks:
     return after
 
 
-async def _watch(
-    client: wf.aio.DaprWorkflowClient, screen: Screen, is_so_far: Callable[[Looks], bool], what: str
-) -> Looks:
-    """Look and show until it is so far."""
-    end = time.monotonic() + PATIENCE_S
-    while True:
-        looks = await look(client, PARTS)
-        screen.show(looks)
-        if is_so_far(looks):
-            return looks
-        if time.monotonic() > end:
-            raise DemoFailed(f"waited {PATIENCE_S} s for {what}")
-        await asyncio.sleep(LOOK_EVERY_S)
+class _Watch:
+    """Looks and shows, until it is so far."""
+
+    def __init__(self, engine: EngineProcess, client: wf.aio.DaprWorkflowClient, screen: Screen) -> None:
+        self._engine = engine
+        self._client = client
+        self._screen = screen
+
+    async def __call__(self, is_so_far: Callable[[Looks], bool], what: str) -> Looks:
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            looks = await self._look()
+            self._screen.show(looks)
+            if is_so_far(looks):
+                return looks
+            await asyncio.sleep(LOOK_EVERY_S)
+        raise DemoFailed(f"waited {PATIENCE_S} s for {what}")
+
+    async def _look(self) -> Looks:
+        try:
+            return await asyncio.wait_for(look(self._client, PARTS), ANSWER_S)
+        except (TimeoutError, ConnectionError) as error:
+            self._engine.check()
+            raise DemoFailed(f"the engine does not answer: {error or type(error).__name__}") from None
 
 
 def _saga_and_fan_out_are_in_the_middle(looks: Looks) -> bool:
@@ -70,7 +83,7 @@ def _saga_and_fan_out_are_in_the_middle(looks: Looks) -> bool:
 
 
 def _all_have_ended(looks: Looks) -> bool:
-    return all(each.state.runtime_status.is_terminal for each in looks.values())
+    return all(each.has_ended for each in looks.values())
 
 
 def _in_the_middle(looks: Looks) -> str:

@@ -194,7 +194,7 @@ class SqliteLogMachine(LogMachine):
 
 
 BOUNDED = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
 TestMemoryLog = MemoryLogMachine.TestCase
 TestMemoryLog.settings = BOUNDED

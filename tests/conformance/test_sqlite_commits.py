@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,34 @@ async def test_a_full_disk_fails_what_was_asked_and_keeps_what_was_acknowledged(
     await sqlite.crash()
     assert len(await everything(sqlite.log)) == 3
     assert await sqlite.store.stored_to(0) == 9
+
+
+async def test_offsets_reserved_by_a_failed_transaction_are_reserved_again(sqlite: SqliteCluster) -> None:
+    await limit_pages(sqlite, 2)
+    with pytest.raises(CommitFailed):
+        await sqlite.log.append([out(b"x" * 100_000)])
+    await sqlite.log.append([out("before")])
+    await sqlite.crash()
+    await sqlite.log.append([out("after")])
+    before, after = await everything(sqlite.log)
+    assert before.offset < after.offset
+
+
+async def test_a_query_sees_one_moment_of_the_file(sqlite: SqliteCluster) -> None:
+    begun, written = threading.Event(), threading.Event()
+
+    def query(connection: sqlite3.Connection) -> list[int]:
+        seen = [connection.execute("SELECT count(*) FROM instances").fetchone()[0]]
+        begun.set()
+        assert written.wait(10)
+        return [*seen, connection.execute("SELECT count(*) FROM instances").fetchone()[0]]
+
+    reading = asyncio.ensure_future(sqlite.database.read(query))
+    await until(begun.is_set)
+    await sqlite.store.append(0, 1, 1, [turn(row("a"))])
+    written.set()
+    assert await within(reading) == [0, 0]
+    assert await sqlite.database.read(query) == [1, 1]
 
 
 async def test_a_waiting_reader_sees_nothing_of_a_failed_transaction(sqlite: SqliteCluster) -> None:

@@ -48,7 +48,7 @@ async def test_an_unknown_topic_is_named_with_what_to_do(cluster: Cluster) -> No
         cluster.log.append([out("a", topic="nowhere")]),
         cluster.log.join("group", ["nowhere"], Listener()),
     ):
-        with pytest.raises(TopicMissing, match="nowhere.*perdure bootstrap"):
+        with pytest.raises(TopicMissing, match=r"nowhere.*perdure bootstrap"):
             await call
 
 

@@ -267,7 +267,10 @@ def generations(history: Iterable[Event]) -> list[list[Event]]:
 def redeliver(
     log: list[Entry], library: Any, *, seed: int, evict: float = 0.0, batches: bool = False, repeats: float = 0.0
 ) -> Engine:
-    """Decide a log again: the same commands in the same order, in batches of random borders, evicting at random."""
+    """Decide a log again: the same commands in the same order, in batches of random borders, evicting at random.
+
+    `repeats`: what was accepted comes again. (What was rejected had no effect, and may fit when it comes again.)
+    """
     engine = Engine(library, seed=seed, evict=evict)
     rng, start = engine.rng, 0
     while start < len(log):
@@ -280,9 +283,11 @@ def redeliver(
             turns.setdefault(entry.instance_id, []).append(again)
         for instance_id, entries in turns.items():
             engine.deliver(instance_id, entries)
+        accepted = [entry for entry in log[:end] if entry.rejection is None]
         while rng.random() < repeats:
-            old = rng.choice(log[:end])
-            engine.deliver(old.instance_id, [Entry(old.instance_id, old.command, f"repeat of {old.origin}", log[start].now_us)])
+            old = rng.choice(accepted)
+            again = Entry(old.instance_id, old.command, f"repeat of {old.origin}", log[start].now_us)
+            engine.deliver(old.instance_id, [again])
         start = end
     return engine
 

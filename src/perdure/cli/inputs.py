@@ -36,15 +36,21 @@ def json_given(given: str | None, option: str) -> JsonText | None:
     else:
         text = given
     try:
-        json.loads(text)  # tells the position
-        parsed(text)  # and this one is strict
-    except json.JSONDecodeError as error:
-        raise UsageError(
-            f"{source} is no JSON: {error.msg} at line {error.lineno}, column {error.colno}{_hint(text)}"
-        ) from None
-    except (PayloadError, RecursionError) as error:
-        raise UsageError(f"{source}: {error}") from None
+        parsed(text)
+    except PayloadError as error:
+        raise UsageError(f"{source}{_position(text) or f': {error}'}") from None
     return JsonText(text)
+
+
+def _position(text: str) -> str:
+    """Where the JSON goes wrong; empty for what is well-formed and yet refused, such as NaN."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return f" is no JSON: {error.msg} at line {error.lineno}, column {error.colno}{_hint(text)}"
+    except (ValueError, RecursionError):
+        pass
+    return ""
 
 
 def _decoded(raw: bytes, source: str) -> str:

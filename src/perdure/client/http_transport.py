@@ -14,6 +14,7 @@ from perdure.client.http_requests import HttpRequest, request_for, segment
 from perdure.client.ids import IdMint
 from perdure.client.transport import REQUEST_TIMEOUT_SECONDS, ClientCommand, Transport, Until
 from perdure.client.wire import REASONS, event_from, rfc3339, row_from, snapshot_from
+from perdure.core.errors import PayloadError
 from perdure.core.replies import InstanceSnapshot, Reply
 from perdure.ports.clock import Clock, Entropy
 from perdure.ports.store import Filter, Page
@@ -118,7 +119,7 @@ class HttpTransport(Transport):
 
     def _snapshot(self, response: httpx.Response) -> InstanceSnapshot | None:
         if response.is_success:
-            return snapshot_from(response.json())
+            return snapshot_from(self._body(response))
         reason, message = self._refusal(response)
         if reason == "UnknownInstance":
             return None
@@ -126,8 +127,14 @@ class HttpTransport(Transport):
 
     def _checked(self, response: httpx.Response) -> Any:
         if response.is_success:
-            return response.json()
+            return self._body(response)
         raise rejection_error(*self._refusal(response))
+
+    def _body(self, response: httpx.Response) -> Any:
+        try:
+            return parsed(response.text)
+        except PayloadError:
+            raise self._stranger(response) from None
 
     def _refusal(self, response: httpx.Response) -> tuple[str, str]:
         """(reason, message) of a rejection. Raises what is none: no token, an engine down, an answer that is not ours."""
@@ -140,15 +147,19 @@ class HttpTransport(Transport):
             raise TimeoutError(message)
         if code == "ERR_MALFORMED_REQUEST":
             raise ValueError(message)
-        what = f"{code}: {message}" if code else f"HTTP {response.status_code}, which is no answer of a Perdure gateway"
-        raise EngineUnavailable(f"{self.url} answers {what}")
+        if code:
+            raise EngineUnavailable(f"{self.url} answers {code}: {message}")
+        raise self._stranger(response)
+
+    def _stranger(self, response: httpx.Response) -> EngineUnavailable:
+        return EngineUnavailable(f"{self.url}: HTTP {response.status_code}, but no answer of a Perdure gateway")
 
 
 def _error_of(response: httpx.Response) -> tuple[str, str]:
     try:
         body = parsed(response.text)
         return str(body["errorCode"]), str(body["message"])
-    except (TypeError, KeyError, ValueError):
+    except (PayloadError, TypeError, KeyError):
         return "", ""
 
 

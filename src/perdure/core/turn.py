@@ -72,6 +72,13 @@ class Live:
         """User code can only go on after replay, and what replay needs is not at hand."""
         return self.instance.active and self.execution is None and self.history is None
 
+    @property
+    def could_be_made(self) -> bool:
+        """User code is not live, though it could be."""
+        instance = self.instance
+        awake = instance.active and instance.begun and not instance.parked
+        return awake and self.execution is None and self.history is not None
+
     def close(self) -> None:
         """Let user code go (on a thread where it may run)."""
         execution, self.execution = self.execution, None
@@ -139,8 +146,14 @@ class Turn:
     def run(self) -> None:
         """Decide request after request; stops early if what replay would need is no longer at hand.
 
-        Then `requests[position:]` are to be decided in another turn, after a load.
+        Then `requests[position:]` are to be decided in another turn, after a load. A turn without requests makes
+        user code live.
         """
+        if not self.requests:
+            try:
+                self._drain()
+            except Exception as error:  # noqa: BLE001 - as below
+                self._internal(error, had_effect=True)
         while self.position < len(self.requests) and not (self.position and self.live.needs_history):
             request, before = self.requests[self.position], len(self.events)
             try:

@@ -12,7 +12,6 @@ the roles, the log's semantics and the encodings are those of production, only t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Literal, Self, cast
@@ -50,11 +49,6 @@ START_AT: Final = datetime(2025, 1, 1)  # noqa: DTZ001 - naive UTC, as everywher
 NEVER_S: Final = 3e9  # 95 years: beyond every horizon, and whole microseconds all the same
 
 
-_PATIENT: dict[str, Any] = (
-    {"waiter_silence_s": NEVER_S} if "waiter_silence_s" in {f.name for f in fields(OrchestratorSettings)} else {}
-)
-
-
 class NotCompleted(PerdureError):
     """A workflow that was to return a result did not. `state` is how it stands, `details` the failure (or None)."""
 
@@ -68,7 +62,7 @@ def kit_settings() -> EngineSettings:
     """The engine's settings in the kit. Timers stay in memory, and nobody looks at a clock now and then."""
     return EngineSettings(
         inline=True,
-        orchestrator=OrchestratorSettings(owner="test-kit", write_behind_s=0.0, **_PATIENT),
+        orchestrator=OrchestratorSettings(owner="test-kit", write_behind_s=0.0, waiter_silence_s=NEVER_S),
         activities=ActivitySettings(unregistered_window_s=0.0),
         timers=TimerSettings(near_s=NEVER_S, slice_s=int(NEVER_S), recheck_s=NEVER_S),
     )

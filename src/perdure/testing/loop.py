@@ -120,7 +120,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def jump(self) -> None:
         """Nothing is ready: go to the next timer, or stop where none is due up to the horizon."""
         next_at = self._next_timer_at()
-        if next_at > self.horizon or not self.jumps_left:
+        if next_at == math.inf or next_at > self.horizon or not self.jumps_left:
             self.stop()
             return
         if next_at > self._now:

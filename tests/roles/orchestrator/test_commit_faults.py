@@ -129,9 +129,10 @@ def test_what_was_decided_on_a_batch_that_fails_leaves_no_trace_of_its_own(fault
             turns, writes = node.stats.turns, len(world.broker.writes)
             await world.send(key, RaiseEvent("e", '"first"', "a", "0/a"))
             await node.log.held.wait()
-            await world.send(key, RaiseEvent("e", '"second"', "b", "0/b"), StartWorkflow("chain", "1", "c", "0/c"))
+            await world.send(key, RaiseEvent("e", '"second"', "b", "0/b"))
+            await world.send("other", StartWorkflow("chain", "1", "c", "0/c"))
             await until(lambda: node.stats.turns >= turns + 2)  # decided, on what is not committed
-            assert [write.kind for write in world.broker.writes[writes:]] == ["append", "append"]  # the requests
+            assert [write.kind for write in world.broker.writes[writes:]] == ["append"] * 3  # the requests
             world.broker.fail_next("commit", fault)
             node.log.gate.set()
             await world.ended(key)

@@ -44,7 +44,7 @@ class Leases:
         self._settings = settings
         self._running = running
         self._look: asyncio.TimerHandle | None = None
-        self._pause_s = min(5.0, settings.lease_renew_s / 2, settings.lease_after_s / 4)
+        self._pause_s = min(settings.lease_renew_s / 2, settings.lease_after_s / 4)
 
     def claim(self, attempt: Attempt, begin: Callable[[Attempt], None], expire: Callable[[Attempt], None]) -> None:
         """Set the lease of a task with a time-out; begin it once that is durable. `expire` comes at the deadline."""

@@ -15,10 +15,9 @@ __all__ = ["Caution"]
 
 
 class Caution:
-    """`end` is the end of instances[p] at the takeover."""
+    """`end` is the end of instances[p] at the takeover; `idle`: nothing was left there to decide."""
 
-    def __init__(self, marker: BatchCommitted, end: int) -> None:
-        idle = end <= marker.next_offset and not marker.undecided
+    def __init__(self, marker: BatchCommitted, end: int, *, idle: bool) -> None:
         self.takeovers = 0 if idle else marker.takeovers + 1  # whoever had nothing to do died of nothing
         self.killer = marker.trying
         self._end = end if self.killer or self.takeovers > TAKEOVERS_BEFORE_CAUTION else 0

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Container
 
 from perdure.core.describe import describe
+from perdure.core.turn import Live
 from perdure.roles.orchestrator.batch import Batch
 from perdure.roles.orchestrator.intake import Incoming
 from perdure.roles.orchestrator.memory import Memory
 from perdure.roles.orchestrator.waiters import Waiters, is_reached
 
-__all__ = ["inspect_all"]
+__all__ = ["asleep", "inspect_all"]
+
+
+def asleep(questions: list[Incoming], busy: Container[str], memory: Memory) -> list[Live]:
+    """Instances to be described whose user code has not been made again since they were loaded: it knows what it awaits."""
+    found: dict[str, Live] = {}
+    for each in questions:
+        live = memory.lives.get(each.instance_id)
+        if each.command.detail and live is not None and each.instance_id not in busy and live.could_be_made:
+            found[each.instance_id] = live
+    return list(found.values())
 
 
 def inspect_all(batch: Batch, questions: list[Incoming], memory: Memory, waiters: Waiters, partition: int) -> None:

@@ -63,7 +63,8 @@ class Memory:
         self._recent: OrderedDict[str, None] = OrderedDict()  # minted ids that began here
         self._minted_floor_us = now_us + MINT_SLACK_US
         self.failure: BaseException | None = None
-        self.on_loaded: Callable[[Live], None] = lambda live: None
+        self.on_loaded: Callable[[Live], None] = lambda _: None
+        self.on_unreadable: Callable[[str], None] = lambda _: None
 
     # -- finding ----------------------------------------------------------------------------------------------
 
@@ -221,6 +222,7 @@ class Memory:
             self.unreadable[key] = f"the stored history of '{key}' cannot be read: {error}"
             log.error("a stored history cannot be read", instance_id=key, error=str(error))
             live = None
+            self.on_unreadable(key)
         if live is not None and (live.instance.started is not None or waiting):
             self.lives[key] = live  # a blank one may be begun by the first command that waits
             self.unreadable.pop(key, None)

@@ -15,6 +15,8 @@ from perdure.ports.errors import (
     OffsetOutOfRange,
     StoreUnavailable,
 )
+from perdure.roles.orchestrator.caution import Caution
+from perdure.roles.orchestrator.position import Position
 from perdure.roles.orchestrator.takeover import find_resume_point
 from perdure.roles.orchestrator.tenure import BadContent, Office, Tenure
 
@@ -76,7 +78,9 @@ class PartitionOwner:
         point = await find_resume_point(ports.log, ports.store, ports.topics, partition, office.settings.epoch)
         _, log_end = await ports.log.bounds(ports.topics.instances, partition)
         stored_to = await ports.store.stored_to(partition)
-        self.tenure = Tenure(office, writer, point, log_end, stored_to)
+        left = await ports.log.fetch(ports.topics.instances, partition, Position(point.marker).start, 1)
+        caution = Caution(point.marker, log_end, idle=not left)
+        self.tenure = Tenure(office, writer, point, caution, stored_to)
         await self.tenure.begin()
         office.stats.takeovers += 1
         self.serving.set()

@@ -40,6 +40,7 @@ class Orchestrator(GroupListener):
         self.owners: dict[int, PartitionOwner] = {}
         self.stats = Stats()
         self.failure: BaseException | None = None
+        self._owned = asyncio.Event()
 
     async def start(self) -> None:
         """Returns when the first partitions are assigned. Raises TopicMissing."""
@@ -60,8 +61,11 @@ class Orchestrator(GroupListener):
                 return
             if self.failure is not None:
                 raise self.failure
+            self._owned.clear()
             waits = [asyncio.ensure_future(owner.serving.wait()) for owner in unready]
-            await asyncio.wait([*waits, *self._tasks.values()], timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
+            if len(owners) < len(self._tasks):
+                waits.append(asyncio.ensure_future(self._owned.wait()))
+            await asyncio.wait([*waits, *self._tasks.values()], return_when=asyncio.FIRST_COMPLETED)
             for wait in waits:
                 wait.cancel()
 
@@ -97,10 +101,11 @@ class Orchestrator(GroupListener):
         try:
             office = Office(
                 partition, membership.reader(topics.instances, partition), Layout(topics, partition, *self._counts),
-                self._ports, self._settings, self._library, self._decider, self.stats, Waiters(),
+                self._ports, self._settings, self._library, self._decider, self.stats, Waiters(self._settings.waiter_silence_s),
                 Halving(self._settings.batch_requests_max),
             )  # fmt: skip
             owner = self.owners[partition] = PartitionOwner(office)
+            self._owned.set()
             await owner.run()
         except Exception as error:
             self.failure = error

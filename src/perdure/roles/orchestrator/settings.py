@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from perdure.core.limits import REQUEST_RESEND_SECONDS
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock
 from perdure.ports.log import Log
@@ -33,6 +34,7 @@ class OrchestratorSettings:
     cache_bytes_max: int = 256 * 1024 * 1024
     write_behind_s: float = 0.4
     store_lag_bytes_max: int = 64 * 1024 * 1024  # above it the owner stops reading until the store has caught up
+    waiter_silence_s: float = 3 * REQUEST_RESEND_SECONDS  # a client that has not asked again is gone
     retry_s: float = 0.2  # after a failed commit or store
     retry_s_max: float = 5.0
 

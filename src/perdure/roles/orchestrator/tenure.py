@@ -24,7 +24,7 @@ from perdure.roles.orchestrator.batch import Batch, Layout
 from perdure.roles.orchestrator.caution import Caution
 from perdure.roles.orchestrator.decider import Decider
 from perdure.roles.orchestrator.gathering import Gatherer
-from perdure.roles.orchestrator.inspection import inspect_all
+from perdure.roles.orchestrator.inspection import asleep, inspect_all
 from perdure.roles.orchestrator.intake import Incoming, Misfit
 from perdure.roles.orchestrator.memory import Memory
 from perdure.roles.orchestrator.position import Position
@@ -85,11 +85,11 @@ class Office:
 class Tenure:
     """`begin`, `serve` until it returns or raises, `end`."""
 
-    def __init__(self, office: Office, writer: Writer, point: ResumePoint, log_end: int, stored_to: int) -> None:
+    def __init__(self, office: Office, writer: Writer, point: ResumePoint, caution: Caution, stored_to: int) -> None:
         ports, settings = office.ports, office.settings
         self.office = office
         self.position = Position(point.marker)
-        self.caution = Caution(point.marker, log_end)
+        self.caution = caution
         self.memory = Memory(ports.store, settings, office.stats, ports.clock.now_us())
         self.behind = WriteBehind(office.partition, ports.store, self.memory, settings, office.stats)
         self.gatherer = Gatherer(
@@ -106,6 +106,8 @@ class Tenure:
         self._stalled_in_tail: list[InstanceRow] = []
         self.memory.tail = point.tail
         self.memory.on_loaded = self._tail_loaded
+        self.memory.on_unreadable = self._tail_unreadable
+        self._keep_history = False
         self.behind.stored_to = stored_to
         self.behind.on_stored = self.gatherer.wake
 
@@ -165,6 +167,14 @@ class Tenure:
             self._stalled_in_tail.append(instance.row())
         if not self._tail_left:
             self.behind.start(self.behind.stored_to)
+
+    def _tail_unreadable(self, instance_id: str) -> None:
+        """It cannot be stored; what the log has of it stays there, for whoever repairs it."""
+        if instance_id in self._tail_left:
+            self._keep_history = True
+            self._tail_left.discard(instance_id)
+            if not self._tail_left:
+                self.behind.start(self.behind.stored_to)
 
     # -- the loop ---------------------------------------------------------------------------------------------
 
@@ -242,6 +252,7 @@ class Tenure:
                 self._refuse_unreadable(batch, group)
             else:
                 turns.append((self._turn(live, group, now_us), group))
+        turns += [(self._turn(live, [], now_us), []) for live in asleep(questions, groups, memory)]
         if turns:
             await office.decider.run([turn for turn, _ in turns])
         try:
@@ -255,7 +266,7 @@ class Tenure:
                 batch.inspected(request, turn.instance.snapshot(office.partition))
         for each in incoming:
             memory.forget_blank(each.instance_id)
-        if groups or misfits:
+        if turns or groups or misfits:
             batch.close(self._marker(takeovers=self.caution.takeovers_while_on))
         return batch
 
@@ -350,7 +361,8 @@ class Tenure:
         ports, partition = self.office.ports, self.office.partition
         try:
             await ports.log.delete_before(ports.topics.instances, partition, lowest)
-            await ports.log.delete_before(ports.topics.history, partition, marker.stored_to)
+            if not self._keep_history:
+                await ports.log.delete_before(ports.topics.history, partition, marker.stored_to)
             await self.office.reader.commit(lowest, lazy=True)
         except PortError as error:
             log.info("the log keeps what could go; later", partition=partition, error=str(error))

@@ -26,7 +26,8 @@ class _Waiter:
 class Waiters:
     """By instance id, then by command id."""
 
-    def __init__(self) -> None:
+    def __init__(self, silence_s: float = 3 * REQUEST_RESEND_SECONDS) -> None:
+        self._silence_s = silence_s
         self._by_id: dict[str, dict[str, _Waiter]] = {}
 
     def add(self, instance_id: str, request: InspectInstance, now: float) -> bool:
@@ -62,7 +63,6 @@ class Waiters:
     def __len__(self) -> int:
         return sum(map(len, self._by_id.values()))
 
-    @staticmethod
-    def _drop_silent(waiting: dict[str, _Waiter], now: float) -> None:
-        for command_id in [key for key, each in waiting.items() if now - each.asked_at > 3 * REQUEST_RESEND_SECONDS]:
+    def _drop_silent(self, waiting: dict[str, _Waiter], now: float) -> None:
+        for command_id in [key for key, each in waiting.items() if now - each.asked_at > self._silence_s]:
             del waiting[command_id]

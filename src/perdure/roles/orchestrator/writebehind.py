@@ -82,8 +82,7 @@ class WriteBehind:
 
     async def room(self) -> None:
         """Wait while the store is too far behind, or until `release`."""
-        if self._task is not None:  # before that a tail is being loaded, which needs no room
-            await self._caught_up.wait()
+        await self._caught_up.wait()
 
     def release(self) -> None:
         """Nobody needs to wait for room any more."""

@@ -153,6 +153,7 @@ class Engine:
         self.settings = settings or EngineSettings()
         self.topics = Topics(self.settings.namespace)
         self.failure: BaseException | None = None
+        self.failed = asyncio.Event()  # services drain and exit when it is set
         self._watch = watch
         self._decider: Decider | None = None
         self._started = False
@@ -218,5 +219,9 @@ class Engine:
         return decider, ThreadSlots(self.settings.threads)
 
     def _fail(self, reason: str) -> None:
-        self.failure = EngineFailed(f"{reason}: the process has to be restarted; nothing accepted is lost")
+        failure = EngineFailed(f"{reason}: the process has to be restarted; nothing accepted is lost")
+        self.failure = self.failure or failure
         log.error("the engine cannot go on", reason=reason)
+        if self._started:
+            self.transport.abort(failure)
+        self.failed.set()

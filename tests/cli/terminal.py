@@ -30,6 +30,7 @@ class Told:
     code: int
     out: str
     err: str
+    both: str = ""  # in the order in which a terminal would show them
 
     @property
     def json(self) -> Any:
@@ -45,7 +46,7 @@ def run_cli(*arguments: str, stdin: str | bytes = "") -> Told:
     result = CliRunner().invoke(program, list(arguments), input=stdin)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return Told(result.exit_code, result.stdout, result.stderr)
+    return Told(result.exit_code, result.stdout, result.stderr, result.output)
 
 
 class DevProcess:

@@ -1,5 +1,6 @@
 """`perdure dev` as a process: what it says, what it answers, how it ends."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -25,7 +26,7 @@ def run_dev(dev, tmp_path):
     return run
 
 
-def test_it_serves_until_sigterm_and_goes_on_after_a_start(cli, run_dev, tmp_path):
+def test_it_serves_and_warns_until_sigterm_and_goes_on_at_the_next_start(cli, run_dev, tmp_path):
     with run_dev() as dev:
         told = announced(dev)
         assert told["database"] == str(tmp_path / "dev.db")
@@ -36,9 +37,12 @@ def test_it_serves_until_sigterm_and_goes_on_after_a_start(cli, run_dev, tmp_pat
         assert json.loads(
             cli("start", "order", "--input", '{"amount": 2}', "--wait", "--json", *endpoint).json["serializedOutput"]
         ) == {"charged": 2}
+        assert cli("start", "clocked", "--wait", *endpoint).code == 0
         ended = dev.end(signal.SIGTERM)
         assert (ended.code, ended.out) == (0, "")
         assert "Traceback" not in ended.err
+        assert "shop.py:42" in ended.err  # the guard
+        assert "use ctx.current_utc_datetime" in ended.err
     with run_dev() as dev:
         endpoint = ("--endpoint", announced(dev)["url"])
         assert cli("raise-event", "a1", "decision", "--data", "1", *endpoint).code == 0
@@ -46,46 +50,39 @@ def test_it_serves_until_sigterm_and_goes_on_after_a_start(cli, run_dev, tmp_pat
         assert dev.end(signal.SIGINT).code == 0
 
 
-def test_a_waiting_client_is_let_go_and_does_not_hold_the_end_up(cli, run_dev):
+def test_a_wait_ends_with_ctrl_c_or_with_the_engine_and_the_workflow_goes_on(cli, run_dev):
     with run_dev() as dev:
         url = announced(dev)["url"]
         assert cli("start", "approval", "--id", "a1", "--endpoint", url).code == 0
-        waiting = subprocess.Popen(
-            [sys.executable, "-m", "perdure", "wait", "a1", "--endpoint", url],
-            env=dev.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert waiting.stderr.readline().startswith("a1 RUNNING")
-        ended = dev.end()
-        out, err = waiting.communicate(timeout=20)
-        assert (ended.code, waiting.returncode, out) == (0, 4, "")
-        assert err.split("\n")[-2].startswith("perdure: ")
-        assert "Traceback" not in ended.err + err
+        with waiting(dev, url) as left, waiting(dev, url) as let_go:
+            left.send_signal(signal.SIGINT)
+            out, err = left.communicate(timeout=20)
+            assert (left.returncode, out) == (130, "")
+            assert "'a1' goes on" in err
+            assert cli("get", "a1", "--json", "--endpoint", url).json["runtimeStatus"] == "RUNNING"
+            ended = dev.end()
+            out, more = let_go.communicate(timeout=20)
+            assert (ended.code, let_go.returncode, out) == (0, 4, "")
+            assert more.split("\n")[-2].startswith("perdure: ")
+            assert "Traceback" not in ended.err + err + more
 
 
-def test_ctrl_c_ends_a_wait_but_not_the_workflow(cli, run_dev):
-    with run_dev() as dev:
-        url = announced(dev)["url"]
-        assert cli("start", "approval", "--id", "a1", "--endpoint", url).code == 0
-        waiting = subprocess.Popen(
-            [sys.executable, "-m", "perdure", "wait", "a1", "--endpoint", url],
-            env=dev.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert waiting.stderr.readline().startswith("a1 RUNNING")
-        waiting.send_signal(signal.SIGINT)
-        _, err = waiting.communicate(timeout=20)
-        assert waiting.returncode == 130
-        assert "'a1' goes on" in err
-        assert "Traceback" not in err
-        assert cli("get", "a1", "--json", "--endpoint", url).json["runtimeStatus"] == "RUNNING"
+@contextlib.contextmanager
+def waiting(dev, url):
+    """`perdure wait a1`, once it waits."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "perdure", "wait", "a1", "--endpoint", url],
+        env=dev.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stderr.readline().startswith("a1 RUNNING")
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
-def test_the_guard_warns_by_default_and_parks_when_strict(cli, run_dev):
-    with run_dev() as dev:
-        url = announced(dev)["url"]
-        assert cli("start", "clocked", "--wait", "--endpoint", url).code == 0
-        ended = dev.end()
-        assert "shop.py:42" in ended.err
-        assert "use ctx.current_utc_datetime" in ended.err
+def test_a_strict_guard_parks(cli, run_dev):
     with run_dev("--guard", "strict") as dev:
         told = announced(dev)
         assert told["guard"] == "strict"

@@ -71,7 +71,7 @@ async def test_every_line_does_what_the_page_says(served):
     for instance_id, output in {"order-2": 8, "order-3": 9, "order-4-again": 10}.items():
         state = await client.wait_for_workflow_completion(instance_id, timeout_in_seconds=10)
         assert state.serialized_output == f'{{"order":{output},"paid":true}}'
-    assert (await client.wait_for_workflow_completion("approval-3")).serialized_output == '{"approved": false}'
+    assert (await client.wait_for_workflow_completion("approval-3")).serialized_output == '{"approved":false}'
     for purged in ("approval-2", "order-5"):
         assert await client.get_workflow_state(purged) is None
 

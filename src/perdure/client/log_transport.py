@@ -109,6 +109,10 @@ class LogTransport(Transport):
         await self._log.bounds(self._topics.instances, 0)
         await self._store.stored_to(0)
 
+    def abort(self, error: Exception) -> None:
+        """The engine cannot go on: whoever waits, and whoever asks from now on, is told why."""
+        self._end(error)
+
     async def close(self) -> None:
         self._end(EngineStopped("the client was closed"))
         await self._inbox.close()

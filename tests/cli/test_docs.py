@@ -1,0 +1,85 @@
+"""docs/cli.md is run: every command in it is typed, and prints what the page shows."""
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from perdure.cli.exits import Exit
+from perdure.cli.program import program
+from tests.cli.terminal import dev_process, run_cli, until
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "cli.md"
+PLACES = (
+    (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\.\d+Z", "<time>"),
+    (r"http://127\.0\.0\.1:\d+", "<url>"),
+    (r"(database +|\b(?:at +|File \")).*?([^/ ]+\.(?:db|py))", r"\1<folder>/\2"),
+    (r"--page \S+", "--page <token>"),
+    (r"(?m)[ ]+$", ""),
+)
+"""What differs from run to run, and its name."""
+
+
+@dataclass
+class Example:
+    command: str
+    output: str
+
+
+def examples(page):
+    """The commands of the page's console blocks, each with the lines that follow it."""
+    for block in re.findall(r"^```console\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL):
+        for each in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = each.partition("\n")
+            yield Example(command, output)
+
+
+def same_every_time(text):
+    for pattern, name in PLACES:
+        text = re.sub(pattern, name, text)
+    return text.strip("\n")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """With the page's orders.py in it."""
+    source = re.search(r"^```python\n# orders\.py\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    (tmp_path / "orders.py").write_text(source[1], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_example_prints_what_the_page_shows(folder, monkeypatch):
+    first, *others = examples(PAGE.read_text(encoding="utf-8"))
+    assert first.command == "perdure dev --app orders:app"
+    with dev_process(folder, *shlex.split(first.command)[2:]) as dev:
+        said = "".join(dev.line() for _ in first.output.splitlines())
+        assert same_every_time(said) == same_every_time(first.output)
+        monkeypatch.setenv("PERDURE_ENDPOINT", re.search(r"http://\S+", said)[0])
+        code = 0
+        for example in others:
+            if example.command == "echo $?":
+                assert example.output == f"{code}\n"
+                continue
+
+            def tried(example=example):
+                """Lists are read from the store, which is written behind: they are given the time to hold it all."""
+                nonlocal code
+                told = run_cli(*shlex.split(example.command)[1:])
+                code = told.code
+                matches = same_every_time(told.both) == same_every_time(example.output)
+                return told if matches or "list" not in example.command else None
+
+            told = until(tried)
+            assert same_every_time(told.both) == same_every_time(example.output), example.command
+        assert dev.end().code == 0
+
+
+def test_every_command_and_every_code_has_its_place_on_the_page():
+    page = PAGE.read_text(encoding="utf-8")
+    for command in program.registered_commands:
+        assert re.search(rf"^## .*perdure {command.name}\b", page, re.M), command.name
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.M)}
+    assert codes == {code.value for code in Exit}

@@ -16,7 +16,7 @@ from loadtest.workflows import app
 from perdure.assembly import Engine, sqlite_ports
 from perdure.client.client import AsyncWorkflowClient
 from perdure.core.names import Topics
-from perdure.embedded import embedded_settings
+from perdure.embedding import embedded_settings
 
 
 async def bench(names, size, folder, console):

@@ -35,9 +35,10 @@ class Look:
 
     @property
     def has_ended(self) -> bool:
-        """In its history too, which is written a moment after the state."""
+        """By its state and by its history: the two are read one after the other."""
         last = self.histories[self.part.id][-1:]
-        return any(isinstance(event, WorkflowCompleted | WorkflowFailed | WorkflowTerminated) for event in last)
+        is_written = any(isinstance(event, WorkflowCompleted | WorkflowFailed | WorkflowTerminated) for event in last)
+        return is_written and self.state.runtime_status.is_terminal
 
     @property
     def output(self) -> Any:

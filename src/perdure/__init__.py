@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # these bring the engine or an HTTP client along: imported wh
         UnknownWorkflowError,
         WorkflowAlreadyExists,
     )
-    from perdure.embedded import EmbeddedEngine, embedded
+    from perdure.embedding import EmbeddedEngine, embedded
     from perdure.runtime import WorkflowRuntime
 
 __all__ = [
@@ -75,13 +75,13 @@ _LATER = {
     "CommandRejected": "perdure.client.errors",
     "DaprClient": "perdure.client.dapr",
     "DaprWorkflowClient": "perdure.client.dapr",
-    "EmbeddedEngine": "perdure.embedded",
+    "EmbeddedEngine": "perdure.embedding",
     "EngineNotFound": "perdure.client.errors",
     "InstanceNotFound": "perdure.client.errors",
     "UnknownWorkflowError": "perdure.client.errors",
     "WorkflowAlreadyExists": "perdure.client.errors",
     "WorkflowRuntime": "perdure.runtime",
-    "embedded": "perdure.embedded",
+    "embedded": "perdure.embedding",
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from perdure.core.errors import PerdureError
-from perdure.embedded import EmbeddedEngine
+from perdure.embedding import EmbeddedEngine
 from perdure.workflow.app import App
 
 __all__ = ["WorkflowRuntime"]

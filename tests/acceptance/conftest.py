@@ -6,7 +6,9 @@ runs on both; one whose point is an engine's own takes `kit_of` or `embedded_of`
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +20,6 @@ import pytest
 
 import perdure as wf
 from perdure import testing
-from perdure.embedded import EmbeddedEngine, embedded_settings
 
 DEADLINE_S = 20
 
@@ -34,6 +35,7 @@ class World:
     """An engine under test: its blocking client's verbs, and a few more."""
 
     kind = ""
+    Failed = Failed
     tick = timedelta(0)  # long enough for what takes no time to be over; short enough to wait for
     client: Any
 
@@ -74,6 +76,15 @@ class World:
     def events(self, instance_id: str) -> list[str]:
         """The names of its history's events."""
         return [type(event).__name__ for event in self.client.get_history(instance_id)]
+
+    def together(self, *commands: tuple[str, tuple[Any, ...], dict[str, Any]]) -> list[Any]:
+        """Commands written to the log in one append, in this order; what each returned or raised."""
+
+        async def send() -> list[Any]:
+            calls = [getattr(self.client.inner, verb)(*given, **options) for verb, given, options in commands]
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+        return self.client.portal.call(send)
 
     def until(self, holds: Callable[[], bool], what: str) -> None:
         """Wait for a fact."""
@@ -122,15 +133,16 @@ class EmbeddedWorld(World):
     tick = timedelta(seconds=0.1)
     patience_s = DEADLINE_S
 
-    def __init__(self, app: wf.App, path: Path, settings: Any = None) -> None:
+    def __init__(self, app: wf.App, path: Path, turn_seconds_max: float = 2.0) -> None:
         self._path = path
-        self._settings = settings
+        self._settings = quick_settings()
+        self._settings.turn_seconds_max = turn_seconds_max
         self._begin(app)
 
     def _begin(self, app: wf.App) -> None:
         self.app = app
         app.add_workflow(time_passes)
-        self.engine = EmbeddedEngine(app, self._path, settings=self._settings or quick_settings())
+        self.engine = wf.EmbeddedEngine(app, self._path, settings=self._settings)
         self.engine.start()
         self.client = self.engine.client()
 
@@ -156,12 +168,10 @@ def time_passes(ctx, seconds):
     yield ctx.create_timer(timedelta(seconds=seconds))
 
 
-def quick_settings(**options: Any) -> Any:
+def quick_settings() -> Any:
     """Embedded, with a history that is there at once."""
-    settings = embedded_settings()
+    settings = sys.modules[wf.EmbeddedEngine.__module__].embedded_settings()
     settings.orchestrator.write_behind_s = 0.0
-    for name, value in options.items():
-        setattr(settings, name, value)
     return settings
 
 

@@ -7,8 +7,6 @@ import pytest
 import perdure as wf
 from perdure.client.errors import InvalidInstanceId, NotFinished, NotRunning
 
-from .conftest import Failed
-
 
 def make_app():
     app = wf.App()
@@ -270,7 +268,7 @@ def test_a_terminated_child_fails_its_parent(world_of):
     world.start("family", ["child"], instance_id="parent")
     world.until(lambda: world.status("child") == "RUNNING", "the child runs")
     world.terminate_workflow("child")
-    with pytest.raises(Failed) as caught:
+    with pytest.raises(world.Failed) as caught:
         world.result("parent")
     assert "was terminated" in caught.value.state.failure_details.message
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.cli.terminal import HERE, dev_process, run_cli
 
-from perdure.embedded import EmbeddedEngine
+from perdure.embedding import EmbeddedEngine
 
 
 @pytest.fixture(autouse=True)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from typer.testing import CliRunner
 
@@ -62,13 +63,21 @@ class DevProcess:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._errors: list[str] = []
+        self._readers = [
+            threading.Thread(target=_read, args=(self.process.stdout, self._lines.put)),
+            threading.Thread(target=_read, args=(self.process.stderr, self._errors.append)),
+        ]
+        for reader in self._readers:
+            reader.start()
 
     def line(self) -> str:
         """Its next line of standard output, within 20 seconds."""
-        assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], 20)
-        assert ready, "perdure dev says nothing"
-        return self.process.stdout.readline()
+        try:
+            return self._lines.get(timeout=20)
+        except queue.Empty:
+            raise AssertionError(f"perdure dev says nothing. {''.join(self._errors)}") from None
 
     def end(self, number: int = signal.SIGTERM) -> Told:
         """Send a signal, and tell how it ended. Its output since the last line read comes with it."""
@@ -76,8 +85,17 @@ class DevProcess:
         return self.ended()
 
     def ended(self) -> Told:
-        out, err = self.process.communicate(timeout=20)
-        return Told(self.process.returncode, out, err)
+        code = self.process.wait(timeout=20)
+        for reader in self._readers:
+            reader.join()
+        out = "".join(self._lines.get_nowait() for _ in range(self._lines.qsize()))
+        return Told(code, out, "".join(self._errors))
+
+
+def _read(stream: IO[str], take: Callable[[str], None]) -> None:
+    with stream:
+        for line in stream:
+            take(line)
 
 
 @contextlib.contextmanager
@@ -88,7 +106,7 @@ def dev_process(folder: Path, *arguments: str, **environ: str) -> Iterator[DevPr
     finally:
         if dev.process.poll() is None:
             dev.process.kill()
-        dev.process.communicate()
+        dev.ended()
 
 
 def until(fact, *, seconds: float = 10.0):

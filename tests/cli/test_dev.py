@@ -5,9 +5,18 @@ import json
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
+import httpx
 import pytest
+from tests.cli.terminal import until
+
+from perdure.assembly import EngineFailed
+from perdure.cli import serving
+from perdure.cli.exits import Exit, Unusable, exit_of
 
 HERE = Path(__file__).parent
 
@@ -60,7 +69,12 @@ def test_a_wait_ends_with_ctrl_c_or_with_the_engine_and_the_workflow_goes_on(cli
             assert (left.returncode, out) == (130, "")
             assert "'a1' goes on" in err
             assert cli("get", "a1", "--json", "--endpoint", url).json["runtimeStatus"] == "RUNNING"
-            ended = dev.end()
+            with ThreadPoolExecutor() as threads:
+                # A poll that would last for half a minute, and one of the command's, which ask again and again.
+                poll = threads.submit(httpx.get, f"{url}/v1/instances/a1/wait?timeout=30", trust_env=False, timeout=40)
+                until(poll.running)
+                ended = dev.end()
+                assert poll.result().status_code == 503
             out, more = let_go.communicate(timeout=20)
             assert (ended.code, let_go.returncode, out) == (0, 4, "")
             assert more.split("\n")[-2].startswith("perdure: ")
@@ -117,3 +131,13 @@ def test_a_damaged_database_is_4_and_a_wrong_app_or_host_is_2(cli, tmp_path, mon
     told = cli("dev", "--app", "shop:app", "--host", "0.0.0.0")
     assert told.code == 2
     assert "PERDURE_GATEWAY_API_TOKEN" in told.complaint
+
+
+@pytest.mark.parametrize("part", ["engine", "orchestrator"])
+def test_an_engine_that_cannot_go_on_ends_the_process_with_4(part):
+    failure = EngineFailed("too many threads are held: the process has to be restarted")
+    orchestrator = SimpleNamespace(failure=failure if part == "orchestrator" else None)
+    running = SimpleNamespace(failure=failure if part == "engine" else None, orchestrator=orchestrator)
+    with pytest.raises(Unusable, match="cannot go on: too many threads are held") as caught:
+        serving._watch(SimpleNamespace(engine=running), threading.Event())
+    assert exit_of(caught.value) == Exit.UNREACHABLE

@@ -40,7 +40,17 @@ def test_an_error_ends_in_its_code(error, code):
 
 @pytest.mark.parametrize("error", [TypeError("x"), KeyError("x"), AttributeError("x"), RuntimeError("x")])
 def test_a_defect_is_none_of_them(error):
-    assert exit_of(error) is None
+    assert exit_of(error) == Exit.DEFECT
+
+
+def test_a_defect_shows_its_traceback(cli, monkeypatch):
+    def broken(_):
+        raise KeyError("nobody foresaw it")
+
+    monkeypatch.setattr("perdure.cli.reading.connected", broken)
+    told = cli("list")
+    assert (told.code, told.out) == (70, "")
+    assert "Traceback" in told.err
 
 
 @pytest.mark.parametrize("reason", sorted(REJECTIONS))

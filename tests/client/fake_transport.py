@@ -58,6 +58,7 @@ class FakeTransport(Transport):
         if found is None:
             return None
         if until == "completed" and found.status == "RUNNING":
+            assert timeout_s, "this would wait for ever"
             raise TimeoutError("not yet")
         return replace(found, detail='{"awaits": []}') if detail else found
 

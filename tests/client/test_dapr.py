@@ -1,4 +1,5 @@
 import pytest
+from tests.client.fake_transport import FakeTransport, snapshot
 
 from perdure.client import running
 from perdure.client.dapr import DaprClient, GetWorkflowResponse
@@ -13,7 +14,6 @@ from perdure.core.commands import (
     TerminateWorkflow,
 )
 from perdure.core.errors import PayloadError
-from tests.client.fake_transport import FakeTransport, snapshot
 
 
 class Engine:

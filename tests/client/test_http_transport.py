@@ -6,6 +6,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.client.fake_transport import FakeTransport, row, snapshot
 
 from perdure.adapters.system import SystemClock, SystemEntropy
 from perdure.client import http_transport
@@ -28,7 +29,6 @@ from perdure.gateway.http import create_app
 from perdure.gateway.settings import GatewaySettings
 from perdure.ports.errors import StoreUnavailable
 from perdure.ports.store import Filter
-from tests.client.fake_transport import FakeTransport, row, snapshot
 
 URL = "http://127.0.0.1:3500"
 behind = AsyncWorkflowClient(FakeTransport())
@@ -134,7 +134,7 @@ async def test_a_long_wait_is_several_polls(engine, transport, monkeypatch):
 
 
 async def test_a_wait_ends_with_a_timeout_error(transport):
-    with pytest.raises(TimeoutError, match="not completed: 'i1' within 0.01 s"):
+    with pytest.raises(TimeoutError, match=r"not completed: 'i1' within 0\.01 s"):
         await transport.inspect("i1", until="completed", timeout_s=0.01)
 
 

@@ -2,9 +2,12 @@ import asyncio
 import dataclasses
 
 import pytest
+from tests.client.fake_transport import snapshot
+from tests.client.fakes import TOPICS, FakeOwner, accept
 
 from perdure.adapters.memory import Fault
 from perdure.client.errors import CommandRejected, EngineStopped
+from perdure.client.inbox import Inbox
 from perdure.codec.avro import encode
 from perdure.core.commands import InspectInstance, RaiseEvent, StartWorkflow
 from perdure.core.limits import RECORD_BYTES_MAX
@@ -12,8 +15,6 @@ from perdure.core.names import partition_of
 from perdure.core.replies import Reply
 from perdure.ports.errors import CommitFailed, LogClosed, RecordTooLarge, TopicMissing
 from perdure.ports.log import Outgoing
-from tests.client.fake_transport import snapshot
-from tests.client.fakes import TOPICS, FakeOwner, accept
 
 SOON = 0.02  # a repeat comes at once, as tests go
 
@@ -220,11 +221,44 @@ async def test_a_wait_ends_with_a_timeout_error(until, text):
         await transport.close()
 
 
-async def test_an_idle_transport_keeps_no_timer():
+async def test_a_repeat_that_the_log_refuses_says_nothing_of_the_first():
+    async with FakeOwner(lambda *_: None) as owner:
+        transport = owner.transport(resend_s=SOON)
+        asking = asyncio.ensure_future(transport.send("i", RaiseEvent("e")))
+        await owner.until_seen(1)
+        owner.broker.fail_next("append", Fault.FAILED)
+        await owner.until_seen(2)
+        assert not asking.done()
+        owner.answer = accept
+        assert (await asking).accepted
+        await transport.close()
+
+
+async def test_an_inbox_begins_where_it_was_opened():
     async with FakeOwner() as owner:
+        token, seen = "a" * 32, []
+        for name in ("before", "after"):
+            if name == "after":
+                inbox = Inbox(owner.client_log, TOPICS, token, seen.append, seen.append)
+                await inbox.open()
+            reply = encode(Reply(name, token, accepted=True))
+            await owner.log.append([Outgoing(TOPICS.replies, n, token.encode(), reply) for n in range(2)])
+        async with asyncio.timeout(5):
+            while not seen:
+                await asyncio.sleep(0)
+        assert [reply.correlation for reply in seen] == ["after"]
+        await inbox.close()
+
+
+async def test_an_idle_transport_keeps_no_timer():
+    async with FakeOwner(lambda *_: None) as owner:
         transport = owner.transport()
-        await transport.send("i", RaiseEvent("e"))
-        assert transport._requests._timer is None
+        asking = asyncio.ensure_future(transport.send("i", RaiseEvent("e")))
+        await owner.until_seen(1)
+        timer = transport._requests._timer
+        asking.cancel()
+        await asyncio.wait({asking})
+        assert timer.cancelled()
         assert not transport._requests._open
         await transport.close()
 

@@ -131,6 +131,18 @@ async def test_a_member_that_does_not_answer_is_thrown_out_and_cannot_commit(clu
     await until(lambda: len(stuck.owned) + len(other.owned) == PARTITIONS and bool(stuck.owned))
 
 
+async def test_leaving_does_not_wait_for_ever_for_a_listener_that_hangs(cluster: Cluster) -> None:
+    stuck = Listener()
+    client = cluster.client()
+    await client.join("g", BOTH, stuck)
+    stuck.hold.clear()
+    await within(cluster.log.join("g", BOTH, Listener()))
+    await within(client.close())
+    last = cluster.client()
+    membership = await last.join("other", BOTH, stuck)
+    await within(membership.leave())
+
+
 async def test_a_listener_that_fails_does_not_stop_its_group(cluster: Cluster) -> None:
     class Failing(Listener):
         async def on_revoked(self, partitions) -> None:

@@ -72,6 +72,10 @@ async def test_a_woken_read_gives_the_records_that_are_there(cluster: Cluster) -
     await cluster.log.append([out("a")])
     reader.wake()
     assert values(await within(reader.read(10))) == ["a"]
+    read = asyncio.ensure_future(reader.read(10))
+    await settle()
+    assert not read.done()
+    read.cancel()
 
 
 async def test_a_cancelled_read_loses_nothing(cluster: Cluster) -> None:

@@ -136,6 +136,17 @@ async def test_deleting_below_the_start_has_no_effect_and_beyond_the_end_leaves_
     assert values(await everything(cluster.log)) == ["c"]
 
 
+async def test_a_cancelled_deletion_happens_whole_or_not_at_all(cluster: Cluster) -> None:
+    await cluster.log.append([out(f"{number}") for number in range(5)])
+    deletion = asyncio.ensure_future(cluster.log.delete_before(TOPICS.instances, 0, 3))
+    await asyncio.sleep(0)
+    deletion.cancel()
+    await cluster.log.append([out("later")])
+    start, _ = await cluster.log.bounds(TOPICS.instances, 0)
+    assert start in (0, 3)
+    assert (await everything(cluster.log))[0].offset == start
+
+
 async def test_appended_records_outlive_a_crash(cluster: Cluster) -> None:
     await cluster.log.append([out("a"), out("b", 1, topic=TOPICS.history)])
     await cluster.crash()

@@ -19,14 +19,14 @@ from perdure.gateway.settings import GatewaySettings
 
 PAGE = Path(__file__).parents[2] / "docs" / "http.md"
 TEXT = PAGE.read_text(encoding="utf-8")
-LINES = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.S) for line in block.splitlines()]
+LINES = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
 
 
 @pytest.fixture
 def application(tmp_path):
     """The page's own application."""
     path = tmp_path / "page.py"
-    path.write_text(re.search(r"```python\n(.*?)```", TEXT, re.S).group(1), encoding="utf-8")
+    path.write_text(re.search(r"```python\n(.*?)```", TEXT, re.DOTALL).group(1), encoding="utf-8")
     spec = importlib.util.spec_from_file_location("page", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

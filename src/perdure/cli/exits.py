@@ -8,9 +8,6 @@ from typing import Final
 from perdure.client.errors import (
     CommandRejected,
     EngineInternalError,
-    EngineNotFound,
-    EngineStopped,
-    EngineUnavailable,
     InstanceNotFound,
     InvalidInstanceId,
     InvalidName,
@@ -18,7 +15,7 @@ from perdure.client.errors import (
     UnknownWorkflowError,
 )
 from perdure.core.errors import PayloadError, PayloadTooLarge, PerdureError
-from perdure.ports.errors import DatabaseInUse, PortError
+from perdure.ports.errors import DatabaseInUse
 
 __all__ = ["Conflict", "Exit", "NotThere", "Unusable", "UsageError", "exit_of"]
 
@@ -33,6 +30,7 @@ class Exit(IntEnum):
     UNREACHABLE = 4  # no engine answers, or what it stands on cannot be used
     REJECTED = 5  # the engine said no, or another program has what is asked for
     TIMEOUT = 6  # not in the time given
+    DEFECT = 70  # an error that nobody foresaw; its traceback is shown
     INTERRUPTED = 130  # Ctrl-C; what was asked of the engine before goes on
 
 
@@ -56,6 +54,7 @@ _EXITS: Final[tuple[tuple[type[Exception], Exit], ...]] = (
     (InstanceNotFound, Exit.NOT_FOUND),
     (UnknownWorkflowError, Exit.NOT_FOUND),
     (NotThere, Exit.NOT_FOUND),
+    (UsageError, Exit.USAGE),
     (InvalidInstanceId, Exit.USAGE),
     (InvalidName, Exit.USAGE),
     (PayloadTooLarge, Exit.USAGE),
@@ -65,18 +64,13 @@ _EXITS: Final[tuple[tuple[type[Exception], Exit], ...]] = (
     (Unauthorized, Exit.REJECTED),
     (Conflict, Exit.REJECTED),
     (DatabaseInUse, Exit.REJECTED),
-    (EngineNotFound, Exit.UNREACHABLE),
-    (EngineStopped, Exit.UNREACHABLE),
-    (EngineUnavailable, Exit.UNREACHABLE),
-    (Unusable, Exit.UNREACHABLE),
-    (PortError, Exit.UNREACHABLE),
     (TimeoutError, Exit.TIMEOUT),
+    (PerdureError, Exit.UNREACHABLE),  # what keeps an engine from starting, or from going on
     (ValueError, Exit.USAGE),  # the client's word for a wrong status, page, limit or address
 )
 """The first that fits decides: subclasses come before their bases."""
 
 
-def exit_of(error: BaseException) -> Exit | None:
-    """None: nobody foresaw this error, so it deserves its traceback."""
-    found = next((code for kind, code in _EXITS if isinstance(error, kind)), None)
-    return Exit.UNREACHABLE if found is None and isinstance(error, PerdureError) else found
+def exit_of(error: Exception) -> Exit:
+    """How a command ends that raised this."""
+    return next((code for kind, code in _EXITS if isinstance(error, kind)), Exit.DEFECT)

@@ -7,6 +7,7 @@ is what a defect of Perdure's own looks like.
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -41,11 +42,12 @@ class _Program(TyperGroup):
             return Exit.USAGE
         except (typer.Abort, KeyboardInterrupt):
             return Exit.INTERRUPTED
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the end of the line: each has its code
             found = exit_of(error)
-            if found is None:
-                raise
-            note(shown(str(error)))
+            if found is Exit.DEFECT:
+                traceback.print_exc()
+            else:
+                note(shown(str(error)))
             return found
         return code if isinstance(code, int) else Exit.OK
 

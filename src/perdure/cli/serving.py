@@ -23,7 +23,7 @@ from perdure.cli.exits import Conflict, Unusable, UsageError
 from perdure.cli.loading import load_app
 from perdure.cli.output import note, print_fields, print_json, print_line
 from perdure.client.client import AsyncWorkflowClient
-from perdure.embedded import EmbeddedEngine
+from perdure.embedding import EmbeddedEngine
 from perdure.gateway.http import create_app
 from perdure.gateway.server import AddressInUse, GatewayServer
 from perdure.gateway.settings import GatewaySettings
@@ -113,7 +113,7 @@ def _watch(engine: EmbeddedEngine, stopping: threading.Event) -> None:
         running = engine.engine
         failure = (running.failure or running.orchestrator.failure) if running is not None else None
         if failure is not None:
-            raise Unusable(f"the engine cannot go on: {failure}. Nothing accepted is lost: start it again")
+            raise Unusable(f"the engine cannot go on: {failure}") from failure
 
 
 def _announce(serving: Serving, app: App, url: str, *, as_json: bool) -> None:

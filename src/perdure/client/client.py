@@ -15,7 +15,7 @@ from perdure.client.bulk import ACTIVE, TERMINAL, each_of
 from perdure.client.errors import InstanceNotFound, rejection_error
 from perdure.client.ids import check_chosen_id, check_command_id, check_known_id, derived_id
 from perdure.client.listing import PAGE_ROWS_MAX, Where, make_filter
-from perdure.client.transport import ClientCommand, Transport, Until
+from perdure.client.transport import REQUEST_TIMEOUT_SECONDS, ClientCommand, Transport, Until
 from perdure.client.values import BulkResult, WorkflowDescription, WorkflowPage, payload_text, to_us
 from perdure.core.commands import (
     PurgeWorkflow,
@@ -76,7 +76,7 @@ class AsyncWorkflowClient:
 
     async def get_workflow_state(self, instance_id: str, *, fetch_payloads: bool = True) -> WorkflowState | None:
         """The state as the instance's owner has it now; None if no instance has this id."""
-        return await self._state(instance_id, "now", fetch_payloads, 60)
+        return await self._state(instance_id, "now", fetch_payloads, REQUEST_TIMEOUT_SECONDS)
 
     async def wait_for_workflow_start(
         self, instance_id: str, *, fetch_payloads: bool = False, timeout_in_seconds: float = 0
@@ -148,7 +148,7 @@ class AsyncWorkflowClient:
         After a continue_as_new the input is the latest generation's. The history tells of which it is a rerun.
         """
         check_known_id(instance_id)
-        known = await self.transport.inspect(instance_id, timeout_s=60)
+        known = await self.transport.inspect(instance_id, timeout_s=REQUEST_TIMEOUT_SECONDS)
         if known is None:
             raise InstanceNotFound(f"no workflow instance has the ID '{instance_id}'")
         command = StartWorkflow(known.name, known.input, rerun_of=instance_id)
@@ -157,7 +157,7 @@ class AsyncWorkflowClient:
     async def describe_workflow(self, instance_id: str) -> WorkflowDescription | None:
         """The state, with what it awaits since when, attempts, last failure and buffered events; None if unknown."""
         check_known_id(instance_id)
-        known = await self.transport.inspect(instance_id, timeout_s=60, detail=True)
+        known = await self.transport.inspect(instance_id, timeout_s=REQUEST_TIMEOUT_SECONDS, detail=True)
         return None if known is None else WorkflowDescription.from_snapshot(known)
 
     async def get_history(self, instance_id: str) -> list[Any]:

@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 
 from perdure.core.rows import InstanceRow
 
-__all__ = ["Filter", "HistoryStore", "Page", "StoredEvent", "StoredInstance", "StoredTimer", "StoredTurn", "TimerStore"]
+__all__ = ["EPOCH_SHIFT", "Filter", "HistoryStore", "Page", "StoredEvent", "StoredInstance", "StoredTimer", "StoredTurn", "TimerStore"]
+
+EPOCH_SHIFT = 48
+"""A position is epoch << 48 | history offset."""
 
 
 @dataclass(slots=True)
@@ -80,8 +83,11 @@ class HistoryStore(ABC):
         """
 
     @abstractmethod
-    async def stored_to(self, partition: int) -> int:
-        """The highest stored_to appended for the partition; 0 if none."""
+    async def stored_to(self, partition: int, epoch: int = 0) -> int:
+        """The highest stored_to appended for the partition in this epoch of its topics; 0 if none.
+
+        A lower epoch's is no longer known once a higher one has been appended.
+        """
 
     @abstractmethod
     async def list(self, where: Filter, limit: int, after: str = "") -> Page:

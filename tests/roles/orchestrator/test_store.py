@@ -18,7 +18,7 @@ def test_with_the_store_away_what_is_in_memory_goes_on_and_catches_up():
             keys = [await world.start("chain", 3) for _ in range(4)]
             waiting = await world.start("collector", 2)
             await world.send(waiting, RaiseEvent("e", "1"))
-            await until(lambda: node.stats.events > 5)
+            await until(lambda: all(world.instance(key).started for key in [*keys, waiting]))
             world.store_available = False
             await world.ended(*keys)
             assert node.stats.store_failures

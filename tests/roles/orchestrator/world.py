@@ -142,6 +142,43 @@ class Node:
         self.log.crash()
 
 
+class Sight:
+    """What is committed, folded as it comes: for tests that wait for a fact."""
+
+    def __init__(self, broker, topics):
+        self._broker, self._topics = broker, topics
+        self._seen = 0
+        self.instances, self.replies, self.markers, self.ends = {}, {}, {}, {}
+
+    def look(self):
+        writes = self._broker.writes
+        for write in writes[self._seen :]:
+            for record in write.records:
+                self._take(record)
+        self._seen = len(writes)
+        return self
+
+    def _take(self, record):
+        topics = self._topics
+        if record.topic == topics.history and not record.key:
+            self.markers[record.partition] = decode(record.value)
+        elif record.topic == topics.history:
+            key = record.key.decode()
+            apply(self.instances.setdefault(key, Instance(key)), decode(record.value))
+        elif record.topic == topics.replies:
+            reply = decode(record.value)
+            self.replies[reply.correlation] = reply
+        elif record.topic == topics.instances and not _is_question(record.value):
+            self.ends[record.partition] = record.offset
+
+
+def _is_question(value):
+    try:
+        return isinstance(decode(value), InspectInstance)
+    except ValueError:
+        return False
+
+
 class World:
     def __init__(self, partitions=1, app=None):
         self.clock = VirtualClock()
@@ -156,6 +193,7 @@ class World:
         self.nodes = []
         self.ids = itertools.count(1)
         self.paused = set()  # activity inputs that no worker answers for now
+        self.sight = Sight(self.broker, self.topics)
         self._positions = {}
         self._pump = None
 
@@ -217,12 +255,7 @@ class World:
         return await self.ask(instance_id, InspectInstance("", "", until, detail))
 
     def reply_to(self, command_id):
-        for write in reversed(self.broker.writes):
-            for record in write.of(self.topics.replies):
-                reply = decode(record.value)
-                if reply.correlation == command_id:
-                    return reply
-        return None
+        return self.sight.look().replies.get(command_id)
 
     # -- workers and timers ---------------------------------------------------------------------------------
 
@@ -258,10 +291,7 @@ class World:
 
     def instance(self, instance_id):
         """The fold of what is committed."""
-        instance = Instance(instance_id)
-        for event in self.journal.history(instance_id):
-            apply(instance, event)
-        return instance
+        return self.sight.look().instances.get(instance_id) or Instance(instance_id)
 
     def status(self, instance_id):
         return self.instance(instance_id).status
@@ -286,14 +316,10 @@ class World:
         await until(self._all_decided, every_s=0.01)
 
     def _all_decided(self):
-        journal = self.journal
+        sight = self.sight.look()
         for partition in range(self.partitions):
-            markers = journal.markers(partition)
-            if not markers:
-                return False
-            marker = markers[-1][2]
-            durable = [offset for _, offset, each in journal.commands(partition) if type(each) is not InspectInstance]
-            if marker.undecided or any(offset >= marker.next_offset for offset in durable):
+            marker = sight.markers.get(partition)
+            if marker is None or marker.undecided or sight.ends.get(partition, -1) >= marker.next_offset:
                 return False
         return True
 

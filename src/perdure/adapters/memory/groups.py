@@ -110,12 +110,18 @@ class Group:
     async def _revoke(self, member: Member) -> None:
         if not member.assigned:
             return
-        telling = asyncio.get_running_loop().create_task(member.tell_revoked())
-        done, _ = await asyncio.wait({telling}, timeout=self._session_s)
+        late = await self.tell_bounded(member)
         if member in self.members:
             self._disown(member)
-        if not done:
-            self._throw_out(member, telling)
+        if late is not None:
+            self._throw_out(member, late)
+
+    async def tell_bounded(self, member: Member) -> asyncio.Task[None] | None:
+        """Tell a member of its loss; returns the telling if it has not come back within the session time-out."""
+        telling = asyncio.get_running_loop().create_task(member.tell_revoked())
+        self._follow(telling)
+        done, _ = await asyncio.wait({telling}, timeout=self._session_s)
+        return None if done else telling
 
     def _throw_out(self, member: Member, telling: asyncio.Task[None]) -> None:
         if member in self.members:

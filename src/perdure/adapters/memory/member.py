@@ -51,7 +51,7 @@ class Member(Membership):
         if self not in self.group.members:  # a zombie: the group has nothing to settle with it
             self.left = True
             self._gone.set()
-            await self.tell_revoked()
+            await self.group.tell_bounded(self)
             return
         self.leaving = True
         self.group.rebalance()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from perdure.adapters.memory.paging import page_token, place_of
 from perdure.core.rows import InstanceRow
 from perdure.ports.errors import StoreUnavailable
-from perdure.ports.store import Filter, HistoryStore, Page, StoredEvent, StoredInstance, StoredTurn
+from perdure.ports.store import EPOCH_SHIFT, Filter, HistoryStore, Page, StoredEvent, StoredInstance, StoredTurn
 
 __all__ = ["MemoryHistoryStore"]
 
@@ -35,7 +35,8 @@ class MemoryHistoryStore(HistoryStore):
         self._check_available()
         for turn in turns:
             self._append_turn(partition, position, turn)
-        self._stored_to[partition] = max(stored_to, self._stored_to.get(partition, 0))
+        placed = position >> EPOCH_SHIFT << EPOCH_SHIFT | stored_to
+        self._stored_to[partition] = max(placed, self._stored_to.get(partition, 0))
 
     def _append_turn(self, partition: int, position: int, turn: StoredTurn) -> None:
         row = turn.row
@@ -62,9 +63,10 @@ class MemoryHistoryStore(HistoryStore):
                 found[instance_id] = StoredInstance(_copied(stored.row), [StoredEvent(*event) for event in held])
         return found
 
-    async def stored_to(self, partition: int) -> int:
+    async def stored_to(self, partition: int, epoch: int = 0) -> int:
         self._check_available()
-        return self._stored_to.get(partition, 0)
+        placed = self._stored_to.get(partition, 0)
+        return placed - (epoch << EPOCH_SHIFT) if placed >> EPOCH_SHIFT == epoch else 0
 
     async def list(self, where: Filter, limit: int, after: str = "") -> Page:
         self._check_available()

@@ -18,7 +18,7 @@ from perdure.codec.avro import encode
 from perdure.core.names import Topics
 from perdure.core.rows import InstanceRow
 from perdure.ports.errors import StoreUnavailable
-from perdure.ports.store import Filter, HistoryStore, Page, StoredInstance, StoredTurn
+from perdure.ports.store import EPOCH_SHIFT, Filter, HistoryStore, Page, StoredInstance, StoredTurn
 
 __all__ = ["SqliteHistoryStore"]
 
@@ -59,7 +59,7 @@ class SqliteHistoryStore(HistoryStore):
             connection.execute(
                 "INSERT INTO stored_to VALUES (?, ?) ON CONFLICT (partition) DO UPDATE"
                 " SET next_offset = max(next_offset, excluded.next_offset)",
-                (partition, stored_to),
+                (partition, position >> EPOCH_SHIFT << EPOCH_SHIFT | stored_to),
             )
 
         await self._database.write(
@@ -78,10 +78,11 @@ class SqliteHistoryStore(HistoryStore):
 
         return await self._database.read(query)
 
-    async def stored_to(self, partition: int) -> int:
+    async def stored_to(self, partition: int, epoch: int = 0) -> int:
         def query(connection: sqlite3.Connection) -> int:
             found = connection.execute("SELECT next_offset FROM stored_to WHERE partition = ?", (partition,)).fetchone()
-            return found[0] if found else 0
+            placed: int = found[0] if found else 0
+            return placed - (epoch << EPOCH_SHIFT) if placed >> EPOCH_SHIFT == epoch else 0
 
         return await self._database.read(query)
 

@@ -77,7 +77,7 @@ class PartitionOwner:
         writer = await ports.log.open_writer(f"{ports.topics.namespace}.orchestrator.{partition}")
         point = await find_resume_point(ports.log, ports.store, ports.topics, partition, office.settings.epoch)
         _, log_end = await ports.log.bounds(ports.topics.instances, partition)
-        stored_to = await ports.store.stored_to(partition)
+        stored_to = await ports.store.stored_to(partition, office.settings.epoch)
         left = await ports.log.fetch(ports.topics.instances, partition, Position(point.marker).start, 1)
         caution = Caution(point.marker, log_end, idle=not left)
         self.tenure = Tenure(office, writer, point, caution, stored_to)

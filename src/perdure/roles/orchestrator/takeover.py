@@ -36,7 +36,7 @@ class ResumePoint:
 
 async def find_resume_point(log: Log, store: HistoryStore, topics: Topics, partition: int, epoch: int) -> ResumePoint:
     """Read the tail. Raises ResumePointMissing."""
-    stored_to = await store.stored_to(partition)
+    stored_to = await store.stored_to(partition, epoch)
     start, end = await log.bounds(topics.history, partition)
     if end < stored_to:
         raise ResumePointMissing(
@@ -53,6 +53,11 @@ async def find_resume_point(log: Log, store: HistoryStore, topics: Topics, parti
             else:
                 point.tail.setdefault(record.key.decode(), []).append(event)
         offset = records[-1].offset + 1
+    if point.marker.epoch > epoch:
+        raise ResumePointMissing(
+            f"{topics.history}[{partition}] is at topic epoch {point.marker.epoch}, this service is set to {epoch}: set "
+            "PERDURE_EPOCH to what the others have"
+        )
     instances_start, _ = await log.bounds(topics.instances, partition)
     if point.marker_offset < 0 and (end > 0 or instances_start > 0):
         raise ResumePointMissing(

@@ -37,7 +37,7 @@ from perdure.workflow.app import App
 
 __all__ = ["DEFAULT_PATH", "EmbeddedEngine", "embedded", "embedded_settings"]
 
-log = structlog.get_logger("perdure.embedded")
+log = structlog.get_logger("perdure.embedding")
 
 DEFAULT_PATH = Path("perdure.db")
 

@@ -44,12 +44,16 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m loadtest", description=__doc__)
     parser.add_argument("scenario", nargs="*", choices=[[], *ALL], help=f"any of {', '.join(ALL)}; all by default")
     parser.add_argument("--small", action="store_true", help="a tenth of the work: for a quick look, and for the tests")
-    parser.add_argument("--folder", help="where the database files go; default: a temporary folder on the disk of this one")
+    parser.add_argument(
+        "--folder", help="where the database files go; default: a temporary folder on the disk of this one"
+    )
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
     load = os.getloadavg()[0]
     console = Console()
-    console.print(f"{os.cpu_count()} cores, load average {load:.1f}" + (" (busy: ratios hold, times do not)" if load > 1 else ""))
+    console.print(
+        f"{os.cpu_count()} cores, load average {load:.1f}" + (" (busy: ratios hold, times do not)" if load > 1 else "")
+    )
     with tempfile.TemporaryDirectory(dir=options.folder or ".", prefix=".bench-") as folder:
         asyncio.run(bench(options.scenario or list(ALL), 10 if options.small else 1, folder, console))
 

@@ -40,7 +40,17 @@ from perdure.workflow.code import Library
 if TYPE_CHECKING:
     from perdure.adapters.sqlite.reading import DatabaseReading
 
-__all__ = ["Engine", "EngineFailed", "EngineSettings", "Ports", "memory_ports", "read_database", "sqlite_ports", "system_clock", "topic_specs"]
+__all__ = [
+    "Engine",
+    "EngineFailed",
+    "EngineSettings",
+    "Ports",
+    "memory_ports",
+    "read_database",
+    "sqlite_ports",
+    "system_clock",
+    "topic_specs",
+]
 
 log = structlog.get_logger("perdure.engine")
 
@@ -169,6 +179,7 @@ class Engine:
             Library(self.app),
             self._decider,
             settings.orchestrator,
+            on_failure=self._fail,
         )
         self.worker = ActivityWorker(
             app=self.app,

@@ -8,12 +8,12 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+
+import perdure as wf
 from examples.demo.checks import check_endings, check_histories, check_kill, is_in_the_middle
 from examples.demo.engine import DemoFailed
 from examples.demo.looks import Look
 from examples.demo.parts import FAN_OUT, PARTS, SAGA
-
-import perdure as wf
 from perdure.core.events import ActivityCompleted, ActivityScheduled, WorkflowStarted
 
 CHECKOUT = Path(__file__).parents[2]

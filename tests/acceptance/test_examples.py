@@ -4,6 +4,7 @@ import importlib
 from pathlib import Path
 
 import pytest
+
 from examples import ledger
 
 ENDINGS = {

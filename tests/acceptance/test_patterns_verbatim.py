@@ -9,11 +9,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.acceptance import patterns_verbatim as document
-from tests.acceptance import patterns_world
 
 import perdure as wf
 from perdure import testing
+from tests.acceptance import patterns_verbatim as document
+from tests.acceptance import patterns_world
 
 WORKFLOWS = (
     document.chain_workflow, document.batch_processor_workflow, document.order_monitor_workflow,

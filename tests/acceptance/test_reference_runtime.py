@@ -67,8 +67,8 @@ def test_a_program_of_daprs_shape_runs_and_starts_again(runtime):
         runtime.start()
         assert runtime.wait_for_worker_ready(timeout=SECONDS)
         client = wf.DaprWorkflowClient()
-        for name, input, output in (("twice", 4, 8), ("halves", 4, 2.0), ("on the list", None, "listed")):
-            instance_id = client.schedule_new_workflow(name, input=input)
+        for name, given, output in (("twice", 4, 8), ("halves", 4, 2.0), ("on the list", None, "listed")):
+            instance_id = client.schedule_new_workflow(name, input=given)
             state = client.wait_for_workflow_completion(instance_id, timeout_in_seconds=SECONDS)
             assert json.loads(state.serialized_output) == output
         client.close()
@@ -117,21 +117,45 @@ def url(runtime):
     engine.portal.call(server.stop)
 
 
+@pytest.fixture
+def http(url):
+    with httpx.Client(base_url=url, trust_env=False, timeout=SECONDS) as http:
+        yield http
+
+
+def ended(http, instance_id):
+    assert http.get(f"/v1/instances/{instance_id}/wait").status_code == 200
+
+
 @pytest.mark.parametrize("version", ["v1.0", "v1.0-beta1", "v1.0-alpha1"])
-def test_the_seven_routes_drive_the_engine_under_each_version(url, version):
-    with httpx.Client(base_url=f"{url}/{version}/workflows/dapr", trust_env=False, timeout=SECONDS) as http:
-        assert http.post("/waits/start", params={"instanceID": "i"}, json={"n": 1}).json() == {"instanceID": "i"}
-        for verb in ("pause", "resume"):
-            answer = http.post(f"/i/{verb}")
-            assert (answer.status_code, answer.json()) == (202, {})
-        assert http.post("/i/raiseEvent/GO", json={"by": "me"}).status_code == 202
-        shown = http.get("/i").json()
-        while shown["runtimeStatus"] == "RUNNING":
-            shown = http.get("/i").json()
-        assert (shown["workflowName"], shown["serializedOutput"]) == ("waits", '{"by":"me"}')
-        assert shown["properties"]["dapr.workflow.input"] == '{"n":1}'
-        assert http.post("/i/purge").status_code == 202
-        assert http.get("/i").json()["errorCode"] == "ERR_INSTANCE_ID_NOT_FOUND"
-        http.post("/waits/start", params={"instanceID": "t"})
-        assert http.post("/t/terminate").status_code == 202
-        assert http.get("/t").json()["runtimeStatus"] == "TERMINATED"
+def test_the_seven_routes_drive_the_engine_under_each_version(http, version):
+    root = f"/{version}/workflows/dapr"
+    assert http.post(f"{root}/waits/start", params={"instanceID": "i"}, json={"n": 1}).json() == {"instanceID": "i"}
+    for verb, status in (("pause", "SUSPENDED"), ("resume", "RUNNING")):
+        answer = http.post(f"{root}/i/{verb}")
+        assert (answer.status_code, answer.json()) == (202, {})
+        assert http.get(f"{root}/i").json()["runtimeStatus"] == status
+    assert http.post(f"{root}/i/raiseEvent/GO", json={"by": "me"}).status_code == 202
+    ended(http, "i")
+    shown = http.get(f"{root}/i").json()
+    assert (shown["workflowName"], shown["runtimeStatus"]) == ("waits", "COMPLETED")
+    assert (shown["serializedOutput"], shown["properties"]["dapr.workflow.input"]) == ('{"by":"me"}', '{"n":1}')
+    assert http.post(f"{root}/i/purge").status_code == 202
+    assert http.get(f"{root}/i").json()["errorCode"] == "ERR_INSTANCE_ID_NOT_FOUND"
+    http.post(f"{root}/waits/start", params={"instanceID": "t"})
+    assert http.post(f"{root}/t/terminate").status_code == 202
+    assert http.get(f"{root}/t").json()["runtimeStatus"] == "TERMINATED"
+
+
+def test_the_component_is_not_checked(http):
+    root = "/v1.0/workflows/whatever"
+    assert http.post(f"{root}/waits/start", params={"instanceID": "i"}).status_code == 202
+
+
+def test_a_failed_instance_is_shown_with_its_failure(http):
+    root = "/v1.0/workflows/dapr"
+    http.post(f"{root}/halves/start", params={"instanceID": "f"}, json="no number")
+    ended(http, "f")
+    shown = http.get(f"{root}/f").json()
+    assert shown["runtimeStatus"] == "FAILED"
+    assert shown["properties"]["dapr.workflow.failure.error_type"] == "TaskFailedError"

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cli.terminal import HERE, dev_process, run_cli
 
 from perdure.embedding import EmbeddedEngine
+from tests.cli.terminal import HERE, dev_process, run_cli
 
 
 @pytest.fixture(autouse=True)

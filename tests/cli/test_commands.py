@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from tests.cli.terminal import until
 
 pytestmark = pytest.mark.usefixtures("engine")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.cli.terminal import dev_process, run_cli, until
 
 from perdure.cli.exits import Exit
 from perdure.cli.program import program
+from tests.cli.terminal import dev_process, run_cli, until
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "cli.md"
 READING = re.compile(r"perdure (get|describe|list|history) ")

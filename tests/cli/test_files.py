@@ -1,6 +1,7 @@
 """`--db FILE`: reading beside the engine that owns the file."""
 
 import pytest
+
 from tests.cli.terminal import until
 
 pytestmark = pytest.mark.usefixtures("engine")

@@ -2,7 +2,6 @@ import dataclasses
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from tests.client.fake_transport import FakeTransport, snapshot
 
 import perdure as wf
 from perdure.client import errors
@@ -21,6 +20,7 @@ from perdure.core.decide import REJECTIONS
 from perdure.core.errors import PayloadError, PayloadTooLarge
 from perdure.core.limits import PAYLOAD_BYTES_MAX
 from perdure.workflow.status import WorkflowStatus
+from tests.client.fake_transport import FakeTransport, snapshot
 
 
 @pytest.fixture

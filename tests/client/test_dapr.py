@@ -1,5 +1,4 @@
 import pytest
-from tests.client.fake_transport import FakeTransport, snapshot
 
 from perdure.client import running
 from perdure.client.dapr import DaprClient, GetWorkflowResponse
@@ -14,6 +13,7 @@ from perdure.core.commands import (
     TerminateWorkflow,
 )
 from perdure.core.errors import PayloadError
+from tests.client.fake_transport import FakeTransport, snapshot
 
 
 class Engine:

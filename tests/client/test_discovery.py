@@ -1,7 +1,6 @@
 import gc
 
 import pytest
-from tests.client.fake_transport import FakeTransport, snapshot
 
 from perdure.client import running
 from perdure.client.aio import DaprWorkflowClient as AioClient
@@ -11,6 +10,7 @@ from perdure.client.discovery import DEFAULT_URL, Endpoint, address, find_engine
 from perdure.client.errors import EngineNotFound
 from perdure.client.portal import ThreadPortal
 from perdure.client.sync import WorkflowClient
+from tests.client.fake_transport import FakeTransport, snapshot
 
 NOWHERE = {"environ": {}, "probe": lambda url: False}
 

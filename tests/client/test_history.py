@@ -1,8 +1,6 @@
 import asyncio
 
 import pytest
-from tests.client.fake_transport import row, snapshot
-from tests.client.fakes import FakeOwner
 
 from perdure.client import stored
 from perdure.client.errors import InstanceNotFound
@@ -10,6 +8,8 @@ from perdure.codec.avro import encode
 from perdure.core.events import WorkflowCompleted, WorkflowStarted
 from perdure.core.replies import Reply
 from perdure.ports.store import StoredEvent, StoredTurn
+from tests.client.fake_transport import row, snapshot
+from tests.client.fakes import FakeOwner
 
 EVENTS = [WorkflowStarted("0.0.1", 0, 1, 5, "order"), WorkflowCompleted("0.0.1", 0, 2, 6, "1")]
 KNOWN = snapshot(status="COMPLETED", events=2)

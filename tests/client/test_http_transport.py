@@ -6,7 +6,6 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.client.fake_transport import FakeTransport, row, snapshot
 
 from perdure.adapters.system import SystemClock, SystemEntropy
 from perdure.client import http_transport
@@ -29,6 +28,7 @@ from perdure.gateway.http import create_app
 from perdure.gateway.settings import GatewaySettings
 from perdure.ports.errors import StoreUnavailable
 from perdure.ports.store import Filter
+from tests.client.fake_transport import FakeTransport, row, snapshot
 
 URL = "http://127.0.0.1:3500"
 behind = AsyncWorkflowClient(FakeTransport())

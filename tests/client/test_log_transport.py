@@ -2,8 +2,6 @@ import asyncio
 import dataclasses
 
 import pytest
-from tests.client.fake_transport import snapshot
-from tests.client.fakes import TOPICS, FakeOwner, accept
 
 from perdure.adapters.memory import Fault
 from perdure.client.errors import CommandRejected, EngineStopped
@@ -15,6 +13,8 @@ from perdure.core.names import partition_of
 from perdure.core.replies import Reply
 from perdure.ports.errors import CommitFailed, LogClosed, RecordTooLarge, TopicMissing
 from perdure.ports.log import Outgoing
+from tests.client.fake_transport import snapshot
+from tests.client.fakes import TOPICS, FakeOwner, accept
 
 SOON = 0.02  # a repeat comes at once, as tests go
 

@@ -3,13 +3,13 @@ import inspect
 import threading
 
 import pytest
-from tests.client.fake_transport import FakeTransport, snapshot
 
 from perdure.client.client import AsyncWorkflowClient
 from perdure.client.errors import EngineStopped
 from perdure.client.portal import LoopPortal, ThreadPortal, WrongThread
 from perdure.client.relayed import RelayedWorkflowClient
 from perdure.client.sync import WorkflowClient
+from tests.client.fake_transport import FakeTransport, snapshot
 
 VERBS = [
     name for name, found in vars(AsyncWorkflowClient).items() if name[0] != "_" and inspect.iscoroutinefunction(found)

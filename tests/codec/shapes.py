@@ -61,7 +61,9 @@ def any_value(node: Any, annotation: Any) -> Any:
 
 def _fields(cls: type, schema: dict[str, Any]) -> Any:
     hints = typing.get_type_hints(cls)
-    return st.builds(cls, **{field["name"]: any_value(field["type"], hints[field["name"]]) for field in schema["fields"]})
+    return st.builds(
+        cls, **{field["name"]: any_value(field["type"], hints[field["name"]]) for field in schema["fields"]}
+    )
 
 
 def any_record() -> Any:
@@ -72,7 +74,8 @@ def full(cls: type) -> Any:
     """A record with nothing left at its default: every field differs from every other of its type."""
     hints = typing.get_type_hints(cls)
     values = {
-        field.name: _sample(hints[field.name], field.name, place) for place, field in enumerate(dataclasses.fields(cls), 1)
+        field.name: _sample(hints[field.name], field.name, place)
+        for place, field in enumerate(dataclasses.fields(cls), 1)
     }
     return cls(**values)
 

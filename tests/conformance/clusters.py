@@ -19,7 +19,6 @@ from perdure.ports.store import HistoryStore, TimerStore
 
 TOPICS = Topics("test")
 PARTITIONS = 3
-SESSION_SECONDS = 0.1
 
 
 class SteppingClock(Clock):
@@ -44,6 +43,10 @@ class Cluster(ABC):
     async def open(self) -> None: ...
 
     @abstractmethod
+    def shorten_sessions(self, seconds: float) -> None:
+        """For groups that nobody has joined yet."""
+
+    @abstractmethod
     def client(self) -> Log: ...
 
     @abstractmethod
@@ -65,13 +68,16 @@ class MemoryCluster(Cluster):
     """The broker and the stores are the cluster; a crash loses the clients."""
 
     def __init__(self) -> None:
-        self.broker = MemoryBroker(SteppingClock(), session_s=SESSION_SECONDS)
+        self.broker = MemoryBroker(SteppingClock())
         self.store = MemoryHistoryStore()
         self.timers = MemoryTimerStore()
         self._clients: list[MemoryLog] = []
 
     async def open(self) -> None:
         self.log = self.client()
+
+    def shorten_sessions(self, seconds: float) -> None:
+        self.broker.groups._session_s = seconds
 
     def client(self) -> Log:
         self._clients.append(MemoryLog(self.broker, f"client-{len(self._clients)}"))
@@ -103,10 +109,12 @@ class SqliteCluster(Cluster):
 
     async def open(self) -> None:
         self.database = await open_database(self.path, clock=SteppingClock())
-        self.database.groups._session_s = SESSION_SECONDS
         self.log = self.client()
         self.store = SqliteHistoryStore(self.database, TOPICS)
         self.timers = SqliteTimerStore(self.database)
+
+    def shorten_sessions(self, seconds: float) -> None:
+        self.database.groups._session_s = seconds
 
     def client(self) -> Log:
         self._clients.append(SqliteLog(self.database, f"client-{len(self._clients)}"))

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from tests.conformance.clusters import CLUSTERS, Cluster, MemoryCluster, SqliteCluster, make_cluster
 
 

@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from tests.conformance.clusters import TOPICS, Cluster
-
 from perdure.codec.avro import encode
 from perdure.core.events import CustomStatusSet
 from perdure.core.rows import InstanceRow
 from perdure.ports.log import GroupListener, Log, Outgoing, Record
 from perdure.ports.store import StoredEvent, StoredTurn
+from tests.conformance.clusters import TOPICS, Cluster
 
 T = TypeVar("T")
 DEADLINE_SECONDS = 10.0

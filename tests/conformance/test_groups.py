@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.conformance.clusters import PARTITIONS, SESSION_SECONDS, TOPICS, Cluster
-from tests.conformance.facts import Listener, out, settle, until, values, within
 
 from perdure.ports.errors import Fenced, NotAssigned
+from tests.conformance.clusters import PARTITIONS, TOPICS, Cluster
+from tests.conformance.facts import Listener, out, settle, until, values, within
 
 BOTH = [TOPICS.instances, TOPICS.history]
 ALL = tuple(range(PARTITIONS))
@@ -114,6 +114,7 @@ async def test_closing_a_log_leaves_its_groups(cluster: Cluster) -> None:
 
 
 async def test_a_member_that_does_not_answer_is_thrown_out_and_cannot_commit(cluster: Cluster) -> None:
+    cluster.shorten_sessions(0.1)
     stuck, other = Listener(), Listener()
     membership = await cluster.log.join("g", BOTH, stuck)
     reader = membership.reader(TOPICS.instances, 0)
@@ -121,7 +122,6 @@ async def test_a_member_that_does_not_answer_is_thrown_out_and_cannot_commit(clu
     stuck.hold.clear()
     await within(cluster.client().join("g", BOTH, other))
     await until(lambda: other.owned == ALL)
-    assert SESSION_SECONDS < 1  # the deadline of `within` would not see a member waited for in vain
     with pytest.raises(NotAssigned, match="another member"):
         await reader.commit(1)
     await (await cluster.client().open_writer("owner-0")).commit([out("new owner")])
@@ -132,15 +132,13 @@ async def test_a_member_that_does_not_answer_is_thrown_out_and_cannot_commit(clu
 
 
 async def test_leaving_does_not_wait_for_ever_for_a_listener_that_hangs(cluster: Cluster) -> None:
+    cluster.shorten_sessions(0.1)
     stuck = Listener()
     client = cluster.client()
     await client.join("g", BOTH, stuck)
     stuck.hold.clear()
     await within(cluster.log.join("g", BOTH, Listener()))
     await within(client.close())
-    last = cluster.client()
-    membership = await last.join("other", BOTH, stuck)
-    await within(membership.leave())
 
 
 async def test_a_listener_that_fails_does_not_stop_its_group(cluster: Cluster) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.conformance.clusters import Cluster
-from tests.conformance.facts import Histories, event, row, turn
 
 from perdure.core.events import CarriedChild
 from perdure.core.rows import InstanceRow
 from perdure.ports.store import Filter
+from tests.conformance.clusters import Cluster
+from tests.conformance.facts import Histories, event, row, turn
 
 
 def seqs(stored) -> list[int]:

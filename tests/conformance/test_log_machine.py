@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from tests.conformance.clusters import PARTITIONS, TOPICS, MemoryCluster, SqliteCluster, make_cluster
-from tests.conformance.facts import Listener, everything, out
 
 from perdure.core.limits import RECORD_BYTES_MAX
 from perdure.ports.errors import CommitFailed, Fenced, RecordTooLarge
 from perdure.ports.log import Outgoing, Reader
+from tests.conformance.clusters import PARTITIONS, TOPICS, MemoryCluster, SqliteCluster, make_cluster
+from tests.conformance.facts import Listener, everything, out
 
 PLACES = [(topic, partition) for topic in (TOPICS.instances, TOPICS.history) for partition in range(PARTITIONS - 1)]
 BATCHES = st.lists(st.tuples(st.sampled_from(PLACES), st.booleans()), min_size=1, max_size=5)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.conformance.clusters import TOPICS, MemoryCluster
-from tests.conformance.facts import Listener, everything, out, row, settle, turn, until, values, within
 
 from perdure.adapters.memory import Fault
 from perdure.ports.errors import CommitFailed, CommitUnknown, Fenced, NotAssigned, StoreUnavailable
 from perdure.ports.store import Filter, StoredTimer
+from tests.conformance.clusters import TOPICS, MemoryCluster
+from tests.conformance.facts import Listener, everything, out, row, settle, turn, until, values, within
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.conformance.clusters import TOPICS, Cluster
-from tests.conformance.facts import Listener, everything, out, settle, until, values, within
 
 from perdure.ports.errors import NotAssigned, OffsetOutOfRange
 from perdure.ports.log import Membership, Reader
+from tests.conformance.clusters import TOPICS, Cluster
+from tests.conformance.facts import Listener, everything, out, settle, until, values, within
 
 
 async def join(cluster: Cluster) -> Membership:

@@ -8,12 +8,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.conformance.clusters import TOPICS, SqliteCluster, SteppingClock, copy_as_on_disk
-from tests.conformance.facts import Histories, Listener, everything, out, row, turn, until, values, within
 
 from perdure.adapters.sqlite import SqliteLog, open_database, positions
 from perdure.ports.errors import CommitFailed, CommitUnknown, Fenced, StoreUnavailable
 from perdure.ports.store import StoredTimer
+from tests.conformance.clusters import TOPICS, SqliteCluster, SteppingClock, copy_as_on_disk
+from tests.conformance.facts import Histories, Listener, everything, out, row, turn, until, values, within
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.conformance.clusters import TOPICS, SqliteCluster, SteppingClock
-from tests.conformance.facts import everything, out, values
 
 from perdure.adapters.sqlite import SqliteHistoryStore, SqliteLog, open_database
 from perdure.core.names import Topics
 from perdure.ports.errors import DatabaseDamaged, DatabaseInUse, LogClosed, StoreUnavailable, TopicMismatch
 from perdure.ports.log import TopicSpec
+from tests.conformance.clusters import TOPICS, SqliteCluster, SteppingClock
+from tests.conformance.facts import everything, out, values
 
 
 async def open_and_close(path: Path) -> None:

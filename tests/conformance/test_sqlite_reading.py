@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.conformance.clusters import SqliteCluster, copy_as_on_disk
-from tests.conformance.facts import Histories, row, turn
 
 from perdure.adapters.sqlite.reading import DatabaseReading
 from perdure.ports.errors import DatabaseDamaged, StoreUnavailable
 from perdure.ports.store import Filter
+from tests.conformance.clusters import SqliteCluster, copy_as_on_disk
+from tests.conformance.facts import Histories, row, turn
 
 
 async def fill(sqlite: SqliteCluster) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.conformance.clusters import TOPICS, SqliteCluster
-from tests.conformance.facts import Listener, everything, out, values, within
 
 from perdure.adapters.sqlite import tail
+from tests.conformance.clusters import TOPICS, SqliteCluster
+from tests.conformance.facts import Listener, everything, out, values, within
 
 
 async def read_all(reader, count: int) -> list[str]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from tests.conformance.clusters import CLUSTERS, Cluster, make_cluster
-from tests.conformance.facts import Histories, event, row
 
 from perdure.core.rows import InstanceRow
 from perdure.ports.store import Filter, StoredTimer, StoredTurn
+from tests.conformance.clusters import CLUSTERS, Cluster, make_cluster
+from tests.conformance.facts import Histories, event, row
 
 IDS = ["a", "b", "ab"]
 KEYS = st.tuples(st.sampled_from(IDS), st.sampled_from(["x", "y"]))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tests.conformance.clusters import Cluster
-
 from perdure.ports.store import StoredTimer
+from tests.conformance.clusters import Cluster
 
 
 def timer(instance_id: str, fire_at_us: int, identity: str = "r/0/1/1/timer", value: bytes = b"\x00set") -> StoredTimer:

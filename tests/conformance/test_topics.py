@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.conformance.clusters import PARTITIONS, TOPICS, Cluster
-from tests.conformance.facts import Listener, everything, out, values
 
 from perdure.core.limits import RECORD_BYTES_MAX
 from perdure.ports.errors import LogClosed, RecordTooLarge, TopicMismatch, TopicMissing
 from perdure.ports.log import TopicSpec
+from tests.conformance.clusters import PARTITIONS, TOPICS, Cluster
+from tests.conformance.facts import Listener, everything, out, values
 
 
 async def test_a_topic_has_the_partitions_it_was_created_with(cluster: Cluster) -> None:

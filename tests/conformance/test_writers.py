@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.conformance.clusters import TOPICS, Cluster
-from tests.conformance.facts import everything, out, values, within
 
 from perdure.core.limits import RECORD_BYTES_MAX
 from perdure.ports.errors import Fenced, RecordTooLarge, TopicMissing
+from tests.conformance.clusters import TOPICS, Cluster
+from tests.conformance.facts import everything, out, values, within
 
 
 async def test_a_commit_is_visible_in_all_its_partitions_in_the_given_order(cluster: Cluster) -> None:

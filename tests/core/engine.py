@@ -114,7 +114,9 @@ class Engine:
         place = self.instance(instance_id)
         return self.tell(instance_id, CompleteActivity(place.run, place.generation, task_id, attempt, output))
 
-    def fail(self, instance_id: str, task_id: int, attempt: int = 1, error: str = "ValueError", **more: Any) -> list[Event]:
+    def fail(
+        self, instance_id: str, task_id: int, attempt: int = 1, error: str = "ValueError", **more: Any
+    ) -> list[Event]:
         place = self.instance(instance_id)
         return self.tell(instance_id, FailActivity(place.run, place.generation, task_id, attempt, error, "no", **more))
 
@@ -137,7 +139,9 @@ class Engine:
             (effect.instance_id, effect.command) if isinstance(effect, SendCommand) else effect
             for effect in self.effects.get(instance_id, [])
         ]
-        return [each for each in found if kind is None or isinstance(each[1] if isinstance(each, tuple) else each, kind)]
+        return [
+            each for each in found if kind is None or isinstance(each[1] if isinstance(each, tuple) else each, kind)
+        ]
 
     # -- by a seed ------------------------------------------------------------------------------------------
 
@@ -207,6 +211,8 @@ class Engine:
         self.after_turn(self, instance_id, turn)
         if self.rng.random() < self.evict:
             self.reload(instance_id)
+            if self.rng.random() < 0.3:
+                self.make_live(instance_id)
 
     def _effect(self, instance_id: str, effect: Effect) -> None:
         if isinstance(effect, ActivityTask):
@@ -239,6 +245,12 @@ class Engine:
             live = live_from_history(instance_id, self.generation(instance_id))
         self.lives[instance_id] = live
         return live
+
+    def make_live(self, instance_id: str) -> None:
+        """A turn without requests, as `describe` asks for: user code is replayed, and nothing is decided."""
+        turn = Turn(self.live(instance_id), [], self.now_us, self.library, self.runner)
+        turn.run()
+        assert (turn.events, turn.effects, turn.answers) == ([], [], [])
 
     def close(self) -> None:
         """Let all user code go, as a process does that shuts down."""
@@ -327,4 +339,3 @@ def _fired(timer: SetTimer) -> FireTimer:
 
 def _timer_key(instance_id: str, timer: SetTimer | CancelTimer) -> tuple[Any, ...]:
     return (instance_id, timer.run, timer.generation, timer.task_id, timer.attempt, timer.kind)
-

@@ -21,7 +21,9 @@ def outcome(workflow: Callable[..., Any]) -> Any:
     return engine.history["x"][-1]
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError("c")], ids=repr)
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError("c")], ids=repr
+)
 @pytest.mark.parametrize("later", [False, True])
 def test_a_base_exception_parks_the_instance_with_the_line_it_was_raised_at(error: BaseException, later: bool):
     def wf(ctx, input):
@@ -180,7 +182,9 @@ def test_an_input_that_does_not_fit_the_annotation_fails_the_run():
     assert engine.instance("y").error_type == "PayloadError"
 
 
-def test_an_unexpected_error_of_the_engines_own_parks_the_instance_and_never_the_partition(monkeypatch: pytest.MonkeyPatch):
+def test_an_unexpected_error_of_the_engines_own_parks_the_instance_and_never_the_partition(
+    monkeypatch: pytest.MonkeyPatch,
+):
     def wf(ctx, input):
         yield ctx.wait_for_external_event("e")
 
@@ -323,9 +327,9 @@ def test_steps_asked_for_beside_the_end_are_dropped_and_the_custom_status_stays(
         if input == "continue":
             ctx.continue_as_new("stop")
 
-    for input in ('"return"', '"fail"', '"continue"'):
+    for way in ('"return"', '"fail"', '"continue"'):
         engine = one(wf)
-        engine.start("x", "wf", input)
+        engine.start("x", "wf", way)
         events = engine.fire("x")
         assert kinds(events)[:2] == ["TimerFired", "CustomStatusSet"]
         assert events[1].value == '"last words"'

@@ -12,10 +12,10 @@ from perdure.core import decide as deciding
 from perdure.core import ending
 from perdure.core import scheduler as scheduling
 from perdure.core.awaitables import when_all
-from perdure.core.commands import CompleteActivity, StartWorkflow, TerminateWorkflow
+from perdure.core.commands import TerminateWorkflow
 from perdure.core.limits import PAYLOAD_BYTES_MAX
 from perdure.workflow.retry import RetryPolicy
-from tests.core.engine import Engine, kinds, one, second
+from tests.core.engine import kinds, one, second
 
 
 def test_an_activitys_result_over_the_limit_is_a_named_failure_never_tried_again():

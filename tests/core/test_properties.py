@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perdure.codec.avro import encode
-from perdure.core.awaitables import Task
 from perdure.core.commands import ResumeWorkflow, SuspendWorkflow
 from perdure.core.decide import Moment, decide
 from perdure.core.events import (
@@ -82,7 +81,7 @@ def replayed(instance_id: str, history: list[Event]) -> tuple[Execution, list[An
     return execution, execution.replay(history, live.handled_to)
 
 
-@budget(200)
+@budget(100)
 @given(scenarios(*LIFECYCLE))
 def test_replaying_any_committed_prefix_asks_nothing_new_and_stands_where_live_code_stood(scenario: Scenario):
     def look(engine: Engine, instance_id: str, turn: Turn) -> None:
@@ -105,7 +104,7 @@ def test_replaying_any_committed_prefix_asks_nothing_new_and_stands_where_live_c
                 assert execution.outcome is not None
 
 
-@budget(200)
+@budget(100)
 @given(scenarios(*LIFECYCLE), st.integers(0, 2**32))
 def test_batch_borders_and_evictions_are_invisible_in_history_and_effects(scenario: Scenario, seed: int):
     first = play(scenario)
@@ -116,7 +115,7 @@ def test_batch_borders_and_evictions_are_invisible_in_history_and_effects(scenar
     assert sorted((entry.origin, entry.rejection is None) for entry in again.log) == answers
 
 
-@budget(150)
+@budget(70)
 @given(scenarios(*LIFECYCLE))
 def test_state_is_a_fold_of_events(scenario: Scenario):
     def look(engine: Engine, instance_id: str, turn: Turn) -> None:
@@ -131,7 +130,7 @@ def test_state_is_a_fold_of_events(scenario: Scenario):
         assert reasons <= {"base exception"}, "nothing but what the program asks for parks an instance"
 
 
-@budget(150)
+@budget(70)
 @given(scenarios(*LIFECYCLE))
 def test_histories_are_gapless_and_each_step_ends_once(scenario: Scenario):
     engine = play(scenario, evict=0.2)
@@ -170,7 +169,7 @@ def check_steps(generation: list[Event]) -> None:
             assert attempts[event.task_id] == event.attempt
 
 
-@budget(150)
+@budget(70)
 @given(scenarios(), st.integers(0, 2**32))
 def test_suspending_and_resuming_changes_nothing_that_user_code_does(scenario: Scenario, seed: int):
     first = play(scenario)
@@ -216,7 +215,7 @@ def with_suspensions(log: list[Entry], seed: int) -> Engine:
     return engine
 
 
-@budget(150)
+@budget(70)
 @given(scenarios(*LIFECYCLE), st.integers(0, 2**32))
 def test_a_command_that_comes_again_changes_nothing(scenario: Scenario, seed: int):
     first = play(scenario)
@@ -224,7 +223,7 @@ def test_a_command_that_comes_again_changes_nothing(scenario: Scenario, seed: in
     assert again.history == first.history
 
 
-@budget(80)
+@budget(50)
 @given(scenarios(*LIFECYCLE))
 def test_every_recorded_event_is_left_as_it_was_recorded(scenario: Scenario):
     recorded: list[tuple[Event, bytes]] = []

@@ -12,7 +12,7 @@ from tests.core.engine import SECOND, T0, kinds, one, second
 def takes(ctx, input):
     taken = []
     for name in input:
-        taken.append((yield ctx.wait_for_external_event(name)))
+        taken.append((yield ctx.wait_for_external_event(name)))  # noqa: PERF401 - no yield in a comprehension
     return taken
 
 

@@ -155,7 +155,11 @@ TABLE: list[tuple[str, Callable[[], Engine], str, Command]] = [
 ELSEWHERE = {"EventBufferFull": "test_limits", "Internal": "test_hostile_code"}
 
 
-@pytest.mark.parametrize(("reason", "given", "instance_id", "command"), TABLE, ids=lambda value: getattr(value, "__name__", None) or str(value)[:40])
+@pytest.mark.parametrize(
+    ("reason", "given", "instance_id", "command"),
+    TABLE,
+    ids=lambda value: getattr(value, "__name__", None) or str(value)[:40],
+)
 def test_a_command_that_does_not_fit_is_rejected_by_name_and_changes_nothing(
     reason: str, given: Callable[[], Engine], instance_id: str, command: Command
 ):

@@ -86,7 +86,9 @@ CASES: list[tuple[Callable[[], Engine], Command]] = [
 
 @pytest.mark.parametrize("evicted", [False, True])
 @pytest.mark.parametrize(("given", "command"), CASES)
-def test_a_clients_command_is_accepted_again_without_effect(given: Callable[[], Engine], command: Command, evicted: bool):
+def test_a_clients_command_is_accepted_again_without_effect(
+    given: Callable[[], Engine], command: Command, evicted: bool
+):
     engine = given()
     assert kinds(engine.tell("x", command)) != []
     effects = len(engine.sent("x"))

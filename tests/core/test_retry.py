@@ -12,7 +12,9 @@ from perdure.workflow.retry import RetryPolicy
 from tests.core.engine import SECOND, T0, Engine, kinds, one, second
 
 
-def after(spec: RetrySpec | None, attempt: int = 1, error: str = "E", retryable: bool = True, first: int = 0, now: int = 0) -> int:
+def after(
+    spec: RetrySpec | None, attempt: int = 1, error: str = "E", retryable: bool = True, first: int = 0, now: int = 0
+) -> int:
     return next_attempt_at(spec, attempt, error, retryable, first, now)
 
 

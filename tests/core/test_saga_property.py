@@ -89,7 +89,7 @@ class World:
 names = st.lists(st.sampled_from("abcdef"), unique=True, max_size=5)
 
 
-@budget(80)
+@budget(50)
 @given(st.lists(names, min_size=1, max_size=4), st.sets(st.sampled_from("abcdef"), max_size=2), st.integers(0, 2**32))
 def test_a_saga_is_done_wholly_or_undone_wholly_in_reverse_order(sagas: list[list[str]], doomed: set[str], seed: int):
     world = World(doomed)

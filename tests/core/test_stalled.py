@@ -131,7 +131,9 @@ def status_in_between(ctx, input):
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_code_that_departs_from_history_is_parked_with_a_readable_difference(changed: Callable[..., Any], said: list[str]):
+def test_code_that_departs_from_history_is_parked_with_a_readable_difference(
+    changed: Callable[..., Any], said: list[str]
+):
     engine = at_the_event()
     deploy(engine, changed)
     events = engine.raised("x", "go")
@@ -251,7 +253,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
 def test_facts_are_kept_while_parked_and_told_in_order_by_a_resume(broken: Callable[[bool], None], evicted: bool):
     engine = Engine(deployment(fragile))
     engine.start("x", "wf")
-    fact, stalled = engine.complete("x", 1, "1")
+    _, stalled = engine.complete("x", 1, "1")
     assert (stalled.reason, stalled.handled_to) == ("base exception", 1)
     assert "SystemExit(broken)" in stalled.detail
     assert f"(at {__file__}:" in stalled.detail
@@ -284,7 +286,13 @@ def test_a_stall_and_a_resume_in_one_batch_are_what_they_are_in_two(split: bool)
     start, resume = StartWorkflow("wf", command_id="c"), ResumeWorkflow("r")
     batches = [[start], [resume]] if split else [[start, resume]]
     events = [event for batch in batches for event in engine.tell("x", *batch)]
-    assert kinds(events) == ["WorkflowStarted", "WorkflowStalled", "WorkflowResumed", "WorkflowRecovered", "WorkflowStalled"]
+    assert kinds(events) == [
+        "WorkflowStarted",
+        "WorkflowStalled",
+        "WorkflowResumed",
+        "WorkflowRecovered",
+        "WorkflowStalled",
+    ]
     assert {event.reason for event in events if hasattr(event, "reason")} == {"base exception"}
 
 
@@ -386,7 +394,9 @@ def test_in_caution_user_code_is_not_run_at_all(command: Any):
     def must_not_run(function: Callable[[Any], Any], argument: Any) -> Any:
         raise AssertionError("user code was run")
 
-    turn = Turn(engine.live("x"), [Request(command, "0.0.9")], T0, engine.library, must_not_run, park_first="three times")
+    turn = Turn(
+        engine.live("x"), [Request(command, "0.0.9")], T0, engine.library, must_not_run, park_first="three times"
+    )
     turn.run()
     assert kinds(turn.events)[-1] == "WorkflowStalled"
     assert (turn.events[-1].reason, turn.events[-1].detail) == ("crash", "three times")

@@ -1,10 +1,10 @@
 import httpx
 import pytest
-from tests.client.fake_transport import FakeTransport, snapshot
 
 from perdure.client.client import AsyncWorkflowClient
 from perdure.gateway.http import create_app
 from perdure.gateway.settings import GatewaySettings
+from tests.client.fake_transport import FakeTransport, snapshot
 
 URL = "http://127.0.0.1:3500"
 

@@ -1,10 +1,10 @@
 import httpx
 import pytest
-from tests.gateway.conftest import URL
 
 from perdure.client.client import AsyncWorkflowClient
 from perdure.gateway.http import create_app
 from perdure.gateway.settings import GatewaySettings
+from tests.gateway.conftest import URL
 
 START = "/v1.0/workflows/dapr/order/start"
 

@@ -1,12 +1,12 @@
 import httpx
 import pytest
 import structlog
-from tests.client.fake_transport import snapshot
 
 from perdure.client.errors import EngineStopped
 from perdure.client.wire import CODES
 from perdure.core.events import WorkflowStarted
 from perdure.ports.errors import StoreUnavailable
+from tests.client.fake_transport import snapshot
 
 
 def error(response):

@@ -7,11 +7,11 @@ import pytest
 import schemathesis
 from schemathesis import checks as found_checks
 from schemathesis.specs.openapi import checks as openapi_checks
-from tests.client.fake_transport import FakeTransport, snapshot
 
 from perdure.client.client import AsyncWorkflowClient
 from perdure.gateway.http import create_app
 from perdure.gateway.settings import GatewaySettings
+from tests.client.fake_transport import FakeTransport, snapshot
 
 CASES = 12  # for each operation
 

@@ -76,7 +76,34 @@ def recording(name: str, input: Any, told: tuple[Any, ...] = (), **workers: Any)
     return record
 
 
-APPROVED, REJECTED = ("Approval-Response", {"approved": True}), ("approval-response", {"approved": False, "reason": "late"})
+def delayed() -> Engine:
+    engine = Engine(Library(APP), seed=7, oracle=answered())
+    engine.start("x", "keeps_events", "[]", start_at_us=engine.now_us + 1_000_000)
+    for number in (1, 2, 3):
+        engine.raised("x", "item", str(number))
+    engine.run()
+    return engine
+
+
+def stalled() -> Engine:
+    """Under a deployment that lacks the workflow it is parked, and goes on when it is back."""
+    engine = Engine(Library(APP), seed=7, oracle=answered())
+    engine.start("x", "order_workflow", json.dumps(ORDER))
+    (place,) = engine.sent("x", ActivityTask)
+    whole, engine.library = engine.library, lambda _name: None
+    engine.reload("x")
+    engine.tell("x", CompleteActivity(place.run, 0, 1, 1, json.dumps(ORDER)))
+    engine.tell("x", FireTimer(place.run, 0, 9, 0, "timer", 0))
+    engine.library = whole
+    engine.tell("x", ResumeWorkflow("r"))
+    engine.run()
+    return engine
+
+
+APPROVED, REJECTED = (
+    ("Approval-Response", {"approved": True}),
+    ("approval-response", {"approved": False, "reason": "late"}),
+)
 STATUSES = ["shipped", "in transit", "delivered"]
 RECORDINGS: dict[str, Callable[[], Engine]] = {
     "chain": recording("order_workflow", ORDER),
@@ -99,33 +126,9 @@ RECORDINGS: dict[str, Callable[[], Engine]] = {
     "suspended": recording("everything", None, (SuspendWorkflow("s"), ("item", 1), ("first", "f"), ResumeWorkflow("r"), "run", ("item", 2))),
     "child-retried": recording("retries_a_child", None),
     "terminated": recording("everything", None, (("item", 1), TerminateWorkflow('"stop"', command_id="t"))),
-    "delayed": lambda: delayed(),
-    "stalled-and-recovered": lambda: stalled(),
+    "delayed": delayed,
+    "stalled-and-recovered": stalled,
 }  # fmt: skip
-
-
-def delayed() -> Engine:
-    engine = Engine(Library(APP), seed=7, oracle=answered())
-    engine.start("x", "keeps_events", "[]", start_at_us=engine.now_us + 1_000_000)
-    for number in (1, 2, 3):
-        engine.raised("x", "item", str(number))
-    engine.run()
-    return engine
-
-
-def stalled() -> Engine:
-    """Under a deployment that lacks the workflow it is parked, and goes on when it is back."""
-    engine = Engine(Library(APP), seed=7, oracle=answered())
-    engine.start("x", "order_workflow", json.dumps(ORDER))
-    (place,) = [entry for entry in engine.sent("x", ActivityTask)]
-    whole, engine.library = engine.library, lambda _name: None
-    engine.reload("x")
-    engine.tell("x", CompleteActivity(place.run, 0, 1, 1, json.dumps(ORDER)))
-    engine.tell("x", FireTimer(place.run, 0, 9, 0, "timer", 0))
-    engine.library = whole
-    engine.tell("x", ResumeWorkflow("r"))
-    engine.run()
-    return engine
 
 
 def checksums() -> dict[str, str]:

@@ -11,7 +11,17 @@ from dataclasses import dataclass, field
 
 from perdure.core.rows import InstanceRow
 
-__all__ = ["EPOCH_SHIFT", "Filter", "HistoryStore", "Page", "StoredEvent", "StoredInstance", "StoredTimer", "StoredTurn", "TimerStore"]
+__all__ = [
+    "EPOCH_SHIFT",
+    "Filter",
+    "HistoryStore",
+    "Page",
+    "StoredEvent",
+    "StoredInstance",
+    "StoredTimer",
+    "StoredTurn",
+    "TimerStore",
+]
 
 EPOCH_SHIFT = 48
 """A position is epoch << 48 | history offset."""

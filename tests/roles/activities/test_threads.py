@@ -3,11 +3,10 @@
 import asyncio
 import threading
 
-from tests.roles.activities.world import World, until
-
 from perdure.adapters.system import SystemClock
 from perdure.core.commands import CompleteActivity
 from perdure.roles.activities import ThreadSlots
+from tests.roles.activities.world import World, until
 
 
 async def real(**given):

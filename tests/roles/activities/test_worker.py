@@ -4,8 +4,6 @@ import inspect
 import itertools
 
 import pytest
-from tests.roles.activities.world import World, until
-from tests.roles.timers.virtual import run_virtually
 
 from perdure.adapters.memory import Fault
 from perdure.codec.avro import encode
@@ -17,6 +15,8 @@ from perdure.ports.log import Outgoing
 from perdure.roles.activities import ActivitySettings, InlineSlots
 from perdure.roles.activities.watermark import decode_metadata
 from perdure.workflow.app import App
+from tests.roles.activities.world import World, until
+from tests.roles.timers.virtual import run_virtually
 
 
 def world(**kwargs):

@@ -3,9 +3,6 @@
 import asyncio
 from collections import defaultdict
 
-from tests.roles.timers.virtual import VirtualClock
-from tests.roles.timers.world import CountingLog, until
-
 from perdure.adapters.memory import MemoryBroker
 from perdure.codec.avro import decode, encode
 from perdure.core.effects import ActivityTask
@@ -13,6 +10,8 @@ from perdure.core.names import Topics
 from perdure.ports.log import Outgoing, TopicSpec
 from perdure.roles.activities import ActivitySettings, ActivityWorker, InlineSlots
 from perdure.workflow.app import App
+from tests.roles.timers.virtual import VirtualClock
+from tests.roles.timers.world import CountingLog, until
 
 __all__ = ["World", "until"]
 

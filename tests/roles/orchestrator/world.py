@@ -140,6 +140,7 @@ class Node:
         """As if the process had died: nothing it still does reaches anything."""
         self.store.dead = True
         self.log.crash()
+        self.log.gate.set()
 
 
 class Sight:
@@ -362,5 +363,5 @@ class World:
                 self.broken.append(f"stored and not committed: {row}")
         for instance_id, (run, generation, seq) in below.items():
             held = store._instances.get(instance_id)
-            if held is None or (held.row.run, held.row.generation) == (run, generation) and held.row.last_seq < seq:
+            if held is None or ((held.row.run, held.row.generation) == (run, generation) and held.row.last_seq < seq):
                 self.broken.append(f"{instance_id} is not stored up to {stored_to}")

@@ -4,10 +4,10 @@ import asyncio
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.roles.timers.virtual import run_virtually
-from tests.roles.timers.world import SECOND, World
 
 from perdure.adapters.memory import Fault
+from tests.roles.timers.virtual import run_virtually
+from tests.roles.timers.world import SECOND, World
 
 STEPS = st.lists(
     st.one_of(

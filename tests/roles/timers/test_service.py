@@ -1,8 +1,6 @@
 import asyncio
 
 import pytest
-from tests.roles.timers.virtual import run_virtually
-from tests.roles.timers.world import SECOND, World, until
 
 from perdure.adapters.memory import Fault
 from perdure.codec.avro import encode
@@ -11,6 +9,8 @@ from perdure.core.effects import SetTimer
 from perdure.ports.errors import StoreUnavailable, TopicMissing
 from perdure.ports.log import Outgoing
 from perdure.roles.timers import TimerSettings
+from tests.roles.timers.virtual import run_virtually
+from tests.roles.timers.world import SECOND, World, until
 
 
 def in_world(test, **kwargs):

@@ -172,7 +172,7 @@ class WriteThread:
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if isinstance(error, sqlite3.OperationalError) or is_corruption(error):
-                log.error("transaction failed", path=str(self._path), error=str(error))  # noqa: TRY400 - no bug of ours
+                log.error("transaction failed", path=str(self._path), error=str(error))
             else:
                 raise
             self._unsettled = code == sqlite3.SQLITE_IOERR

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -30,11 +30,14 @@ class Orchestrator(GroupListener):
         library: Library,
         decider: Decider,
         settings: OrchestratorSettings | None = None,
+        *,
+        on_failure: Callable[[str], None] | None = None,
     ) -> None:
         self._ports = ports
         self._library = library
         self._decider = decider
         self._settings = settings or OrchestratorSettings()
+        self._on_failure = on_failure  # told why a partition cannot be served any more
         self._membership: asyncio.Future[Membership] | None = None
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self.owners: dict[int, PartitionOwner] = {}
@@ -109,5 +112,8 @@ class Orchestrator(GroupListener):
             await owner.run()
         except Exception as error:
             self.failure = error
-            log.error("a partition cannot be served", partition=partition, error=f"{type(error).__name__}: {error}")
+            reason = f"{type(error).__name__}: {error}"
+            log.error("a partition cannot be served", partition=partition, error=reason)
+            if self._on_failure is not None:
+                self._on_failure(f"partition {partition} cannot be served: {reason}")
             raise

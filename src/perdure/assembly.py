@@ -7,6 +7,7 @@ which ports it is given and whether user code runs on threads; the roles do not 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -174,11 +175,12 @@ class Engine:
         relax_collector()
         await ports.log.create_topics(topic_specs(self.topics, settings.partitions))
         self._decider, slots = self._executors()
+        owner = f"{settings.orchestrator.owner}-{ports.entropy.bytes(6).hex()}"  # unique per life of a process
         self.orchestrator = Orchestrator(
             OrchestratorPorts(ports.log, ports.store, ports.clock, self.topics),
             Library(self.app),
             self._decider,
-            settings.orchestrator,
+            dataclasses.replace(settings.orchestrator, owner=owner),
             on_failure=self._fail,
         )
         self.worker = ActivityWorker(

@@ -133,8 +133,9 @@ class EmbeddedWorld(World):
     tick = timedelta(seconds=0.1)
     patience_s = DEADLINE_S
 
-    def __init__(self, app: wf.App, path: Path, turn_seconds_max: float = 2.0) -> None:
+    def __init__(self, app: wf.App, path: Path, turn_seconds_max: float = 2.0, watch: Any = None) -> None:
         self._path = path
+        self._watch = watch
         self._settings = quick_settings()
         self._settings.turn_seconds_max = turn_seconds_max
         self._begin(app)
@@ -142,7 +143,7 @@ class EmbeddedWorld(World):
     def _begin(self, app: wf.App) -> None:
         self.app = app
         app.add_workflow(time_passes)
-        self.engine = wf.EmbeddedEngine(app, self._path, settings=self._settings)
+        self.engine = wf.EmbeddedEngine(app, self._path, settings=self._settings, watch=self._watch)
         self.engine.start()
         self.client = self.engine.client()
 

@@ -26,8 +26,8 @@ def make_app():
     @app.workflow
     def collects(ctx, count):
         found = []
-        for _ in range(count):
-            found.append((yield ctx.wait_for_external_event("Item")))
+        while len(found) < count:
+            found += [(yield ctx.wait_for_external_event("Item"))]
         return found
 
     @app.workflow

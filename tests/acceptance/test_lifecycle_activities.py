@@ -38,7 +38,9 @@ def make_app():
     @app.workflow
     def tries(ctx, order):
         name, data, policy = order
-        policy = {key: timedelta(seconds=value) if "inter" in key or "time" in key else value for key, value in policy.items()}
+        policy = {
+            key: timedelta(seconds=value) if "inter" in key or "time" in key else value for key, value in policy.items()
+        }
         policy = wf.RetryPolicy(**policy, non_retryable_error_types=[OutOfStock])
         try:
             return (yield ctx.call_activity(name, input=data, retry_policy=policy))
@@ -77,7 +79,7 @@ def test_attempts_end_and_the_last_failure_is_told(world_of):
 
 
 def test_no_attempt_begins_after_the_retry_timeout(kit_of):
-    app, seen = make_app()
+    app, _ = make_app()
     world = kit_of(app)
     policy = {"first_retry_interval": 60, "max_number_of_attempts": 99, "retry_timeout": 200}
     assert world.run("tries", ["flaky", 99, policy]) == ["ConnectionError", "attempt 4"]

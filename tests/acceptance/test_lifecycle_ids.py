@@ -18,8 +18,8 @@ def make_app():
     @app.workflow
     def collects(ctx, count):
         found = []
-        for _ in range(count):
-            found.append((yield ctx.wait_for_external_event("item")))
+        while len(found) < count:
+            found += [(yield ctx.wait_for_external_event("item"))]
         return found
 
     @app.workflow
@@ -227,16 +227,41 @@ def test_old_results_timers_and_children_do_not_reach_a_new_life(world_of, purge
     assert (number, "'number': 2" in result, grown) == (2, True, "new")
 
 
-def test_a_purge_of_an_earlier_life_spares_a_child_id_that_was_taken_over(world_of):
-    """The child's id belongs to another run by now: neither termination nor purge of the old parent may reach it."""
+def test_a_recursive_purge_spares_a_child_id_that_was_taken_over(world_of):
     world = world_of(parents_app())
     world.start("parent", "kid", instance_id="old")
     world.until(lambda: world.status("kid") == "RUNNING", "the child runs")
     world.raise_workflow_event("kid", "go")
     world.end_of("old")
-    world.start("waits", instance_id="kid")  # somebody else's run of that id
+    assert world.run("instant", "mine", instance_id="kid") == "mine"  # somebody else's run of that id
     world.purge_workflow("old", recursive=True)
     assert world.get_workflow_state("old") is None
+    world.run("instant", 1)  # what the purge has sent comes before this
+    assert world.result("kid") == "mine"
+
+
+def test_a_recursive_termination_spares_a_child_id_that_was_taken_over(world_of):
+    app = parents_app()
+
+    @app.workflow
+    def leaves_a_child(ctx, generation):
+        if generation == 0:
+            ctx.call_child_workflow("waits", instance_id="kid")
+            yield ctx.wait_for_external_event("renew")
+            ctx.continue_as_new(1)
+        else:
+            yield ctx.wait_for_external_event("end")
+
+    world = world_of(app)
+    world.start("leaves_a_child", 0, instance_id="old")
+    world.until(lambda: world.status("kid") == "RUNNING", "the child runs")
+    world.raise_workflow_event("old", "renew")
+    world.until(lambda: world.describe_workflow("old").generation == 1, "the next generation is there")
+    world.raise_workflow_event("kid", "go")
+    world.end_of("kid")
+    world.start("waits", instance_id="kid")
+    world.terminate_workflow("old", recursive=True)
+    world.run("instant", 1)
     world.raise_workflow_event("kid", "go", data="mine")
     assert world.result("kid") == "mine"
 

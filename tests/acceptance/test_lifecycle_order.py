@@ -123,6 +123,41 @@ def test_without_save_events_a_generation_drops_what_came_before_its_end_and_was
     assert world.result("x") == [[0, 0], [1, 1], [2, 4], [3, 5]]
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_events_of_a_pause_that_no_generation_was_told_of_go_along_whatever_save_events_says(world_of, restarted):
+    """On resume the first ends its generation: the others were not told to it, so that they are not its to drop."""
+    app = make_app()
+
+    @app.workflow
+    def renews(ctx, generation):
+        data = yield ctx.wait_for_external_event("item")
+        if generation == 0:
+            ctx.continue_as_new(1, save_events=False)
+        return data
+
+    world = world_of(app)
+    world.start("renews", 0, instance_id="x")
+    world.pause_workflow("x")
+    for number in (0, 1, 2):
+        world.raise_workflow_event("x", "item", data=number)
+    if restarted:
+        world.restart()
+    world.resume_workflow("x")
+    assert world.result("x") == 1
+
+
+def test_of_two_waits_for_one_name_the_earlier_gets_the_earlier_event(world_of):
+    app = make_app()
+
+    @app.workflow
+    def waits_twice(ctx):
+        return (yield wf.when_all([ctx.wait_for_external_event("item"), ctx.wait_for_external_event("ITEM")]))
+
+    world = world_of(app)
+    world.together(start("waits_twice"), item("first"), item("second"))
+    assert world.result("x") == ["first", "second"]
+
+
 def waits_in(world, generation):
     found = world.describe_workflow("x")
     return found.generation == generation and [step["kind"] for step in found.detail["awaits"]] == ["event"]
@@ -204,7 +239,7 @@ def test_a_termination_reaches_the_children_of_earlier_generations(world_of):
     assert world.end_of("kid").runtime_status.name == "TERMINATED"
 
 
-def test_a_thousand_generations_leave_a_short_history(kit_of):
+def test_hundreds_of_generations_leave_a_short_history(kit_of):
     app = wf.App()
 
     @app.workflow
@@ -223,7 +258,7 @@ def test_a_thousand_generations_leave_a_short_history(kit_of):
 # -- tasks at their edges ------------------------------------------------------------------------------------------
 
 
-def edges_app(clock):
+def edges_app():
     app = wf.App()
 
     @app.activity
@@ -246,7 +281,13 @@ def edges_app(clock):
     def twice(ctx):
         task = ctx.call_activity(echo, input=5)
         first = yield task
-        return [first, (yield task), task.result, (yield wf.when_all([task, task])), (yield wf.when_any([task])) is task]
+        return [
+            first,
+            (yield task),
+            task.result,
+            (yield wf.when_all([task, task])),
+            (yield wf.when_any([task])) is task,
+        ]
 
     @app.workflow
     def in_two_composites(ctx):
@@ -257,7 +298,11 @@ def edges_app(clock):
 
     @app.workflow
     def first_failure(ctx):
-        tasks = [ctx.call_activity(echo, input=1), ctx.call_activity(fail, input="one"), ctx.call_activity(echo, input=2)]
+        tasks = [
+            ctx.call_activity(echo, input=1),
+            ctx.call_activity(fail, input="one"),
+            ctx.call_activity(echo, input=2),
+        ]
         try:
             yield wf.when_all(tasks)
         except wf.TaskFailedError as error:
@@ -308,17 +353,17 @@ def edges_app(clock):
     ],
 )
 def test_tasks_at_their_edges(world_of, name, expected):
-    assert world_of(edges_app(None)).run(name) == expected
+    assert world_of(edges_app()).run(name) == expected
 
 
 def test_when_any_of_nothing_is_an_error(world_of):
-    world = world_of(edges_app(None))
+    world = world_of(edges_app())
     failure = world.end_of(world.start("nobody_can_win")).failure_details
     assert (failure.error_type, "at least one task" in failure.message) == ("ValueError", True)
 
 
 def test_a_yield_of_something_else_says_what_to_yield(world_of):
-    text, result = world_of(edges_app(None)).run("yields_a_number")
+    text, result = world_of(edges_app()).run("yields_a_number")
     assert "ctx.create_timer" in text
     assert "wf.when_all" in text
     assert result == "it goes on"

@@ -10,6 +10,7 @@ import structlog
 
 import perdure as wf
 from perdure import testing
+from perdure.workflow.guard import Guard
 
 TURN_SECONDS_MAX = 0.3
 
@@ -178,6 +179,27 @@ def test_events_for_a_stalled_instance_are_kept(kit_of):
     assert world.status("t") == "TERMINATED"
 
 
+@pytest.mark.parametrize("mode", ["warn", "strict"])
+def test_the_guard_names_the_place_on_a_real_engine_too(embedded_of, mode):
+    app, findings = wf.App(), []
+
+    @app.workflow
+    def reads_the_clock(ctx):
+        time.time()
+        return (yield ctx.wait_for_external_event("go", timeout=timedelta(0.001)))
+
+    world = embedded_of(app, watch=Guard(mode, findings.append).watch)
+    world.start("reads_the_clock", instance_id="g")
+    if mode == "strict":
+        stalled = world.stalled("g")
+        assert stalled["reason"] == "guard"
+        assert_names_line(stalled["detail"].split(":", 2)[0] + ":" + stalled["detail"].split(":", 2)[1], "time.time()")
+    else:
+        world.raise_workflow_event("g", "go", data=1)
+        assert world.result("g") == 1
+    assert [(finding.what, finding.file) for finding in findings] == [("time.time", __file__)]
+
+
 # -- code that is let go -------------------------------------------------------------------------------------------
 
 
@@ -267,7 +289,9 @@ def async_app():
 
     @app.workflow
     async def outer(ctx, number):
-        one, two = await wf.when_all([ctx.call_activity(double, input=number), ctx.call_child_workflow(inner, input=number)])
+        one, two = await wf.when_all(
+            [ctx.call_activity(double, input=number), ctx.call_child_workflow(inner, input=number)]
+        )
         try:
             await ctx.call_activity(fail)
         except wf.TaskFailedError as error:

@@ -66,13 +66,21 @@ class Engine:
     """Deliver by hand (`tell`), or let a seed do it (`run`)."""
 
     def __init__(
-        self, library: Any, *, seed: int = 0, oracle: Oracle = echo, evict: float = 0.0, codec: bool = True
+        self,
+        library: Any,
+        *,
+        seed: int = 0,
+        oracle: Oracle = echo,
+        evict: float = 0.0,
+        codec: bool = True,
+        skew: float = 0.0,
     ) -> None:
         self.library = library if not isinstance(library, App) else Library(library)
         self.rng = random.Random(seed)
         self.oracle = oracle
         self.evict = evict
         self.codec = codec
+        self.skew = skew  # seconds by which an owner's clock may be behind another's
         self.now_us = T0
         self.offset = 0
         self.lives: dict[str, Live] = {}
@@ -263,7 +271,8 @@ class Engine:
 
     def _entry(self, instance_id: str, command: Command) -> Entry:
         self.offset += 1
-        return Entry(instance_id, command, f"0.0.{self.offset}", self.now_us)
+        behind = int(self.rng.random() * self.skew * SECOND) if self.skew else 0
+        return Entry(instance_id, command, f"0.0.{self.offset}", self.now_us - behind)
 
 
 def generations(history: Iterable[Event]) -> list[list[Event]]:

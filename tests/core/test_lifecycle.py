@@ -278,3 +278,20 @@ def test_an_engine_knows_an_id_only_after_its_start():
     engine.tell("x", StartWorkflow("nobody"))
     assert engine.reason() == "UnknownWorkflow"
     assert engine.instance("x").exists is False
+
+
+def test_events_are_never_before_the_one_in_front_of_them_whatever_the_owners_clock_says():
+    def reads(ctx, input):
+        times = []
+        for name in "ab":
+            yield ctx.wait_for_external_event(name)
+            times.append(str(ctx.current_utc_datetime))
+        return times[0] <= times[1]
+
+    engine = one(reads)
+    engine.start("x", "reads")
+    engine.raised("x", "a")
+    engine.now_us -= 5 * SECOND
+    engine.raised("x", "b")
+    assert [event.at_us for event in engine.history["x"]] == [T0] * 4
+    assert engine.instance("x").output == "true"

@@ -133,7 +133,7 @@ def test_state_is_a_fold_of_events(scenario: Scenario):
 @budget(70)
 @given(scenarios(*LIFECYCLE))
 def test_histories_are_gapless_and_each_step_ends_once(scenario: Scenario):
-    engine = play(scenario, evict=0.2)
+    engine = play(scenario, evict=0.2, skew=3)
     for history in engine.history.values():
         earlier, place = 0, ("", 0)
         for generation in generations(history):

@@ -206,6 +206,20 @@ def test_inputs_and_due_times_may_change_with_a_deployment():
     assert kinds(engine.raised("x", "go")) == ["EventRaised", "WorkflowCompleted"]
 
 
+def test_code_that_exits_in_replay_is_parked_for_that_and_not_for_the_difference():
+    def exits_early(ctx, input):
+        yield ctx.call_activity("first")
+        ctx.set_custom_status("before the exit")
+        raise SystemExit("in replay")
+
+    engine = at_the_event()
+    deploy(engine, exits_early)
+    stalled = engine.raised("x", "go")[0]
+    assert (stalled.reason, "in replay" in stalled.detail) == ("base exception", True)
+    deploy(engine, original)
+    assert kinds(engine.raised("x", "other")) == ["WorkflowRecovered", "EventRaised", "WorkflowCompleted"]
+
+
 def test_a_workflow_missing_from_a_deployment_parks_its_instances_until_it_is_back():
     engine = at_the_event()
     deploy(engine, None)

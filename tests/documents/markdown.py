@@ -56,7 +56,7 @@ def code_in(cell: str) -> str:
 
 
 @cache
-def tests() -> frozenset[str]:
+def known_tests() -> frozenset[str]:
     """Every test as `tests/file.py::name`, parameters aside."""
     found = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
@@ -64,9 +64,9 @@ def tests() -> frozenset[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
                 found.add(f"{place}::{node.name}")
-            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                if node.targets[0].id.startswith("Test"):  # a state machine's TestCase
-                    found.add(f"{place}::{node.targets[0].id}")
+            elif isinstance(node, ast.Assign):  # a state machine's TestCase
+                names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+                found.update(f"{place}::{name}" for name in names if name.startswith("Test"))
     return frozenset(found)
 
 

@@ -30,9 +30,7 @@ async def send_mail(ctx):
 
 @app.workflow
 def buy(ctx, order):
-    retry = wf.RetryPolicy(
-        first_retry_interval=timedelta(minutes=1), backoff_coefficient=2, max_number_of_attempts=4
-    )
+    retry = wf.RetryPolicy(first_retry_interval=timedelta(minutes=1), backoff_coefficient=2, max_number_of_attempts=4)
     charged = yield ctx.call_activity(charge_payment, input=order, retry_policy=retry, timeout=timedelta(hours=1))
     mail = yield ctx.call_activity(send_mail)
     return [charged, mail]

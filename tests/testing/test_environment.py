@@ -226,8 +226,8 @@ def test_outside_its_with_block_it_says_so():
     env = testing.engine(app)
     with pytest.raises(EngineStopped, match="with"):
         env.run(doubled, 1)
-    with env:
-        pass
+    with env, pytest.raises(wf.PerdureError, match="in use"):
+        env.__enter__()
     with pytest.raises(EngineStopped, match="with"):
         env.get_workflow_state("a")
 

@@ -82,7 +82,9 @@ def test_a_changed_step_is_shown_with_both_sides_and_the_line(recorded):
     def fulfil_refunding(ctx, order):
         yield ctx.call_activity("refund", input=order)
 
-    with pytest.raises(testing.Diverged, match=r"history has activity 'reserve' .* asked for activity 'refund'") as caught:
+    with pytest.raises(
+        testing.Diverged, match=r"history has activity 'reserve' .* asked for activity 'refund'"
+    ) as caught:
         testing.replay(recorded.waiting, fulfil_refunding)
     assert f"{__file__}:" in str(caught.value)
 

@@ -183,7 +183,7 @@ class Execution:
         try:
             self.runner(function, None)
         except StallSignal as signal:
-            self.outcome = Parked(signal.reason, signal.detail or _where(signal))
+            self.outcome = Parked(signal.reason, f"{signal.detail} {_where(signal)}".strip())
         except (RecursionError, MemoryError) as error:
             self.outcome = Parked("resources", f"{type(error).__name__} {_where(error)}")
         except RuntimeError as error:
@@ -309,8 +309,19 @@ _PACKAGE = __file__.removesuffix("execution.py").rstrip("/\\").removesuffix("cor
 _AWAIT_CODE = Task.__await__.__code__
 
 
+CLOSE_TRIES = 100
+UNCLOSABLE: list[Any] = []  # generators that yield whenever they are closed: kept, or the interpreter complains of each
+
+
 def _close(coro: Any) -> None:
-    coro.close()
+    """Close it, also when it yields in a `finally`: what it asks for there is ignored."""
+    for _ in range(CLOSE_TRIES):
+        try:
+            coro.close()
+        except RuntimeError:  # "generator ignored GeneratorExit", or its own: then the next try finds it ended
+            continue
+        return
+    UNCLOSABLE.append(getattr(coro, "inner", coro))
 
 
 def _key(action: Event) -> tuple[Any, ...]:

@@ -118,6 +118,8 @@ class Environment(WorkflowClient):
 
     def __enter__(self) -> Self:
         refuse_running_loop()
+        if self._loop is not None:
+            raise PerdureError("this environment is in use already: make another one with testing.engine")
         configure_logs()
         self._loop = loop = VirtualLoop()
         self.clock = VirtualClock(loop, self._start_at)
@@ -233,6 +235,7 @@ class Environment(WorkflowClient):
 
     def _crash(self, loop: VirtualLoop) -> None:
         loop.drive(_die(self._ports))
+        loop.settle()  # the roles see that their log is gone, and let user code go
         loop.kill()
 
     def _running(self) -> VirtualLoop:

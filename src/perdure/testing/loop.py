@@ -25,7 +25,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 Ready = list[tuple[selectors.SelectorKey, int]]
 
-JUMPS_MAX: Final = 250_000
+JUMPS_MAX: Final = 100_000
 """Jumps in one `drive`: who waits for something that never comes, beside a timer that goes on, is told."""
 
 OUTSIDE_LOOK_S: Final = 3_600.0

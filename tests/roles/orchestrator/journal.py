@@ -4,6 +4,7 @@ Nothing here asks the orchestrator anything. Histories are folded from the recor
 held against what was written; the store is held against both.
 """
 
+import asyncio
 from collections import Counter
 
 from perdure.adapters.memory import MemoryBroker
@@ -42,6 +43,7 @@ class JournalBroker(MemoryBroker):
     def __init__(self, clock):
         super().__init__(clock)
         self.writes = []
+        self.news = asyncio.Event()
         self.commits = 0
         self.before_commit = lambda number, records: None
         self.after_commit = lambda number, records: None
@@ -64,6 +66,7 @@ class JournalBroker(MemoryBroker):
             offset = ends.get(place, self.source(*place).end)
             ends[place] = offset + 1
             written.append(Record(*place, offset, each.key, each.value, each.headers))
+        self.news.set()
         self.writes.append(Write("commit" if transaction else "append", written))
         return super()._add(records, transaction=transaction)
 

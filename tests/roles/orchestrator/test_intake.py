@@ -12,6 +12,7 @@ from perdure.core.commands import (
     FireTimer,
     InspectInstance,
     RaiseEvent,
+    ResumeWorkflow,
     StartWorkflow,
     SuspendWorkflow,
     TerminateWorkflow,
@@ -136,6 +137,8 @@ def test_a_command_on_the_wrong_partition_is_forwarded_once(kind, loaded):
             ]
             assert (forwarded.partition, forwarded.key) == (partition_of(key, 3), key.encode())
             world.paused.clear()
+            if kind == "suspend":
+                await world.send(key, ResumeWorkflow())
             await world.ended(key)
             await world.check()
 

@@ -262,7 +262,7 @@ def test_a_long_tail_is_loaded_even_above_the_lag_bound():
             first.crash()
             second = await world.node(store_lag_bytes_max=1_000)
             await world.log.append([world.out(key, RaiseEvent("go", "1")) for key in keys])
-            await until(lambda: second.stats.events >= 2 * 1_200, every_s=0.1)
+            await until(lambda: second.stats.events >= 2 * 1_200)
             await world.decided()
             world.journal.check_histories()
             await world.caught_up()

@@ -23,13 +23,14 @@ from .programs import app_of
 __all__ = ["Fault", "Node", "Store", "World", "run_virtually", "until"]
 
 
-async def until(fact, deadline_s=600.0, every_s=0.001):
-    """Wait for a fact, by the loop's clock."""
+async def until(fact, deadline_s=600.0):
+    """Wait for a fact, by the loop's clock; ever more patiently."""
     loop = asyncio.get_running_loop()
-    end = loop.time() + deadline_s
-    while not (value := await fact() if asyncio.iscoroutinefunction(fact) else fact()):
+    end, pause = loop.time() + deadline_s, 0.001
+    while not (value := fact()):
         assert loop.time() < end, "it did not happen in time"
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.1, 1.0)
     return value
 
 
@@ -60,7 +61,7 @@ class Store(MemoryHistoryStore):
     async def load(self, instance_ids, *, events=True):
         self.loads += instance_ids
         await self.gate.wait()
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.world.slow_loads_s)
         return await super().load(instance_ids, events=events)
 
     async def append(self, partition, stored_to, position, turns):
@@ -141,6 +142,11 @@ class Node:
         self.store.dead = True
         self.log.crash()
         self.log.gate.set()
+        asyncio.get_running_loop().call_soon(self._end)
+
+    def _end(self):
+        for task in self.service._tasks.values():
+            task.cancel()
 
 
 class Sight:
@@ -189,6 +195,7 @@ class World:
         self.app = app or app_of()
         self.log = MemoryLog(self.broker, "client")
         self.store_available = True
+        self.slow_loads_s = 0.0
         self.store = Store(self)
         self.broken = []
         self.nodes = []
@@ -262,6 +269,8 @@ class World:
 
     async def _run_pump(self):
         while True:
+            await self.broker.news.wait()
+            self.broker.news.clear()
             await asyncio.sleep(0.002)
             for partition in range(self.partitions):
                 for record in await self._news(self.topics.activities(), partition):
@@ -310,11 +319,11 @@ class World:
         ]
 
     async def ended(self, *instance_ids, deadline_s=600.0):
-        await until(lambda: all(self.instance(each).ended for each in instance_ids), deadline_s, 0.01)
+        await until(lambda: all(self.instance(each).ended for each in instance_ids), deadline_s)
 
     async def decided(self):
         """Every command in the log has been decided, and no commit is under way."""
-        await until(self._all_decided, every_s=0.01)
+        await until(self._all_decided)
 
     def _all_decided(self):
         sight = self.sight.look()

@@ -15,12 +15,16 @@ __all__ = ["Caution"]
 
 
 class Caution:
-    """`end` is the end of instances[p] at the takeover; `idle`: nothing was left there to decide."""
+    """`end` is the end of instances[p] at the takeover; `idle`: nothing was left there to decide.
 
-    def __init__(self, marker: BatchCommitted, end: int, *, idle: bool) -> None:
-        self.takeovers = 0 if idle else marker.takeovers + 1  # whoever had nothing to do died of nothing
-        self.killer = marker.trying
-        self._end = end if self.killer or self.takeovers > TAKEOVERS_BEFORE_CAUTION else 0
+    `lived`: this process has served the partition before. A commit that failed ended that tenure, and nobody died.
+    """
+
+    def __init__(self, marker: BatchCommitted, end: int, *, idle: bool, lived: bool) -> None:
+        died = 0 if lived else 1
+        self.takeovers = 0 if idle else marker.takeovers + died  # whoever had nothing to do died of nothing
+        self.killer = "" if lived else marker.trying
+        self._end = end if self.killer or self.takeovers + 1 - died > TAKEOVERS_BEFORE_CAUTION else 0
 
     @property
     def on(self) -> bool:

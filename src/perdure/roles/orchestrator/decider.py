@@ -159,7 +159,7 @@ class _Thread:
             self.inside_since = 0.0
             if self.told_at:
                 self.told_at = 0.0
-                _raise_in(self.thread, None)  # whatever is pending was not meant for the engine
+                _absorb(self.thread)  # whatever is pending was not meant for the engine
             abandoned = self.abandoned
         if abandoned:
             threading.Event().wait()  # for ever; the thread is a daemon
@@ -288,10 +288,27 @@ def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:
         future.set_exception(error)
 
 
-def _raise_in(thread: threading.Thread, error: type[BaseException] | None) -> None:
-    """Raise in another thread at its next bytecode; None takes back what has not been raised yet."""
-    target = ctypes.c_ulong(thread.ident or 0)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(target, None if error is None else ctypes.py_object(error))
+def _raise_in(thread: threading.Thread, error: type[BaseException]) -> None:
+    """Raise in a thread, soon: at its next call or jump backwards. Takes the place of one that is still pending."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(error))
+
+
+class _Absorbed(BaseException):
+    """Takes the place of a deadline that came too late."""
+
+
+def _absorb(thread: threading.Thread) -> None:
+    """On that very thread: whatever was raised into it and is still pending strikes here, harmlessly.
+
+    It is not taken back (by raising NULL): CPython 3.11 then forgets to lower its flag, and with a profile or trace hook
+    installed the thread never gets past the next call.
+    """
+    try:
+        _raise_in(thread, _Absorbed)
+        for _ in range(1_000):
+            pass
+    except _Absorbed:
+        return
 
 
 class _NoLoop:

@@ -31,6 +31,7 @@ class PartitionOwner:
     def __init__(self, office: Office) -> None:
         self._office = office
         self._stopping = False
+        self._served = False
         self.serving = asyncio.Event()
         self.tenure: Tenure | None = None
 
@@ -79,9 +80,11 @@ class PartitionOwner:
         _, log_end = await ports.log.bounds(ports.topics.instances, partition)
         stored_to = await ports.store.stored_to(partition, office.settings.epoch)
         left = await ports.log.fetch(ports.topics.instances, partition, Position(point.marker).start, 1)
-        caution = Caution(point.marker, log_end, idle=not left)
+        lived = self._served and point.marker.owner == office.settings.owner
+        caution = Caution(point.marker, log_end, idle=not left, lived=lived)
         self.tenure = Tenure(office, writer, point, caution, stored_to)
         await self.tenure.begin()
+        self._served = True
         office.stats.takeovers += 1
         self.serving.set()
 

@@ -1,0 +1,75 @@
+"""One Kafka node in KRaft mode."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+from pathlib import Path
+
+from tests.brokers.artefacts import KAFKA, resolve, tool
+from tests.brokers.errors import BrokersUnavailable
+from tests.brokers.places import free_ports
+
+IMAGE = "apache/kafka:4.1.0"
+
+# Short sessions let a test see a member thrown out within its deadline; the sweep ends a dead owner's transaction.
+SETTINGS = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.num.partitions": "4",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "300",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+    "auto.create.topics.enable": "false",
+    "log.index.size.max.bytes": "1048576",
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+}
+
+LOGGING = """<Configuration><Appenders><Console name="out"><PatternLayout pattern="%d %p %m (%c)%n"/></Console></Appenders>
+<Loggers><Root level="WARN"><AppenderRef ref="out"/></Root></Loggers></Configuration>
+"""
+
+
+def settings(port: int, controller_port: int, host: str = "127.0.0.1") -> dict[str, str]:
+    return SETTINGS | {
+        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+        "listeners": f"PLAINTEXT://{host}:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+    }
+
+
+def prepare(folder: Path, log: Path) -> tuple[list[str], int]:
+    """Writes and formats what a new node needs. Returns its command and its port."""
+    java = tool("java", "runs Kafka")
+    jars = f"{resolve(KAFKA)}/*"
+    port, controller_port = free_ports(2)
+    properties, logging = folder / "server.properties", folder / "log4j2.xml"
+    lines = settings(port, controller_port) | {"log.dirs": str(folder / "data")}
+    properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+    logging.write_text(LOGGING)
+    cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+    logging_option = f"-Dlog4j2.configurationFile={logging}"
+    storage = [java, "-cp", jars, logging_option, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+    done = subprocess.run(storage, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode != 0:
+        raise BrokersUnavailable(f"Kafka's storage could not be formatted:\n{done.stdout}{done.stderr}")
+    command = [java, "-Xms256m", "-Xmx512m", "-cp", jars, logging_option, "kafka.Kafka", str(properties)]
+    return command, port
+
+
+def container_arguments(port: int) -> list[str]:
+    """Arguments of `docker run`: the image turns KAFKA_A_B into a.b."""
+    arguments = ["-p", f"127.0.0.1:{port}:{port}"]
+    for name, value in settings(port, port + 1 if port < 65_535 else port - 1, host="0.0.0.0").items():
+        arguments += ["-e", f"KAFKA_{name.upper().replace('.', '_')}={value}"]
+    return [*arguments, IMAGE]

@@ -1,0 +1,49 @@
+"""Where things lie below `.brokers/`, and the lock that makes one process at a time change them."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HOME = Path(__file__).resolve().parents[2] / ".brokers"
+
+
+def libraries(artefact: str) -> Path:
+    return HOME / "libs" / artefact
+
+
+def run_folder(name: str) -> Path:
+    """Data, configuration and logs of one broker's last run; the logs stay when it ends."""
+    return HOME / "run" / name
+
+
+def state_file(name: str) -> Path:
+    return HOME / "run" / f"{name}.json"
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """One process at a time; freed by the kernel if the holder dies."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    with (HOME / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody listens on. All are held until all are known, so that they differ."""
+    holders = [socket.socket() for _ in range(count)]
+    try:
+        for holder in holders:
+            holder.bind(("127.0.0.1", 0))
+        return [holder.getsockname()[1] for holder in holders]
+    finally:
+        for holder in holders:
+            holder.close()
+
+
+def say(text: str) -> None:
+    print(f"brokers: {text}", flush=True)

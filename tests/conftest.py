@@ -1,4 +1,6 @@
-"""For every test: logs as they are without an application's configuration, which the engine then leaves alone."""
+"""For every test: every log line goes to standard error, and the engine finds the logs configured and leaves them alone."""
+
+import sys
 
 import pytest
 import structlog
@@ -7,6 +9,6 @@ import structlog
 @pytest.fixture(autouse=True)
 def plain_logs():
     structlog.reset_defaults()
-    structlog.configure()
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     yield
     structlog.reset_defaults()

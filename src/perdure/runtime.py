@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from perdure.core.errors import PerdureError
 from perdure.embedding import EmbeddedEngine
@@ -78,7 +78,7 @@ class WorkflowRuntime:
         if engine is not None:
             engine.stop()
 
-    def __enter__(self) -> WorkflowRuntime:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

@@ -33,13 +33,18 @@ __all__ = ["check_file", "completed", "histories"]
 def histories(path: Path) -> dict[str, list[Any]]:
     """The events in a database, by instance, in the order of the log."""
     found: dict[str, list[Any]] = {}
-    with closing(sqlite3.connect(path)) as connection:
+    with closing(_read_only(path)) as connection:
         topic = connection.execute("SELECT topic_id FROM topics WHERE name = 'perdure.history'").fetchone()
         if topic is not None:
             rows = f"SELECT key, value FROM records_{topic[0]} WHERE key <> x'' ORDER BY position"
             for key, value in connection.execute(rows):
                 found.setdefault(bytes(key).decode(), []).append(decode(bytes(value)))
     return found
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    """A reader that leaves the write-ahead file of a crash for the next engine to find."""
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
 
 
 def completed(path: Path) -> dict[tuple[str, str, int, int], str]:
@@ -62,7 +67,7 @@ def check_file(path: Path, pattern: Pattern) -> None:
         assert len({event.run for event in history}) == 1, f"{instance_id} began more than once"
         generation = history[-1].generation
         _check_generation([event for event in history if event.generation == generation])
-    with closing(sqlite3.connect(path)) as connection:
+    with closing(_read_only(path)) as connection:
         rows = dict(connection.execute("SELECT instance_id, status FROM instances"))
     assert rows == dict.fromkeys(found, "COMPLETED")
 

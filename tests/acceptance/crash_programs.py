@@ -7,6 +7,7 @@ ledger, if there is one.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,13 +19,19 @@ import perdure as wf
 app = wf.App()
 LEDGER = "PERDURE_TEST_LEDGER"
 """Environment variable: the file that activities leave a line in."""
+HOLD_AFTER = "PERDURE_TEST_HOLD_AFTER"
+"""Environment variable: so many lines, and no activity returns any more. Its process waits to be killed."""
 
 
 def _enter(ctx: wf.ActivityContext) -> None:
     path = os.environ.get(LEDGER)
-    if path:
-        with Path(path).open("a") as ledger:
-            ledger.write(ctx.idempotency_key + "\n")
+    if not path:
+        return
+    with Path(path).open("a") as ledger:
+        ledger.write(ctx.idempotency_key + "\n")
+    hold_after = os.environ.get(HOLD_AFTER)
+    if hold_after and len(Path(path).read_text().splitlines()) > int(hold_after):
+        threading.Event().wait()
 
 
 # -- 1: chain ----------------------------------------------------------------------------------------------

@@ -216,6 +216,7 @@ def tenacious_app(said):
         try:
             got = yield ctx.wait_for_external_event("go")
         except BaseException:
+            ctx.logger.warning("from except")
             ctx.set_custom_status("from except")
             ctx.call_activity(note, input="from except")
             yield ctx.call_activity(note, input="yielded from except")
@@ -242,16 +243,18 @@ def test_closing_user_code_changes_nothing_when_it_is_evicted(kit_of):
     said = []
     settings = testing.kit_settings()
     settings.orchestrator.cache_instances_max = 1
-    world = kit_of(tenacious_app(said), settings=settings)
-    for number in range(5):
-        world.start("clings", number, instance_id=f"c{number}")
-        world.start("tenacious", number, instance_id=f"t{number}")
-    assert world.client.engine.orchestrator.stats.evictions >= 8
-    for number in range(5):
-        assert world.events(f"t{number}") == world.events(f"c{number}") == ["WorkflowStarted"]
-        world.raise_workflow_event(f"c{number}", "go", data=number)
-        assert world.result(f"c{number}") == number
+    with structlog.testing.capture_logs() as logs:
+        world = kit_of(tenacious_app(said), settings=settings)
+        for number in range(5):
+            world.start("clings", number, instance_id=f"c{number}")
+            world.start("tenacious", number, instance_id=f"t{number}")
+        assert world.client.engine.orchestrator.stats.evictions >= 8
+        for number in range(5):
+            assert world.events(f"t{number}") == world.events(f"c{number}") == ["WorkflowStarted"]
+            world.raise_workflow_event(f"c{number}", "go", data=number)
+            assert world.result(f"c{number}") == number
     assert said == []
+    assert [line for line in logs if line["event"] == "from except"] == []
 
 
 @pytest.mark.parametrize("name", ["tenacious", "clings"])

@@ -64,11 +64,13 @@ def decode(message: bytes) -> Any:
     try:
         fields = fastavro.schemaless_reader(source, schema, reader_schema)
         if source.tell() != len(message):
-            raise DecodeError(f"{len(message) - source.tell()} bytes after the end of the record")
+            raise DecodeError(  # noqa: TRY301 - where the fault is seen
+                f"{len(message) - source.tell()} bytes after the end of the record"
+            )
         return build(fields)  # type: ignore[arg-type]
     except DecodeError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the decoder says of a stranger's bytes
         raise DecodeError(f"not a valid record of its schema: {type(error).__name__}: {error}"[:300]) from None
 
 

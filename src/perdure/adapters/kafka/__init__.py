@@ -1,0 +1,6 @@
+"""The log on Kafka, by aiokafka."""
+
+from perdure.adapters.kafka.log import KafkaLog
+from perdure.adapters.kafka.settings import KafkaSecurity, KafkaSettings, parse_servers
+
+__all__ = ["KafkaLog", "KafkaSecurity", "KafkaSettings", "parse_servers"]

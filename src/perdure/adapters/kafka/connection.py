@@ -1,0 +1,157 @@
+"""Requests to the leaders of partitions, outside of any group or transaction: metadata, offsets, records.
+
+aiokafka's consumer reads what it is assigned; there is no call for "these records, now, and tell me where the end is".
+The protocol has one, and this sends it through aiokafka's client, which keeps the connections and their security.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError, UnknownTopicOrPartitionError, for_code
+from aiokafka.protocol.admin import DeleteRecordsRequest
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.offset import OffsetRequest
+from aiokafka.structs import TopicPartition
+
+from perdure.adapters.kafka.errors import topic_missing, unreachable
+from perdure.adapters.kafka.settings import KafkaSettings
+from perdure.ports.errors import PortError
+
+__all__ = ["FETCH_BYTES_MAX", "READ_COMMITTED", "Connection"]
+
+READ_COMMITTED = 1
+EARLIEST, LATEST = -2, -1
+FETCH_BYTES_MAX = 8 * 1024 * 1024  # of one answer; a larger first batch comes whole all the same
+LEADER_POLL_SECONDS = 0.02
+
+
+class Connection:
+    """A client that is connected at first use. Topics that it has seen keep their partition count."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self.settings = settings
+        self._client: AIOKafkaClient | None = None
+        self._opening = asyncio.Lock()
+        self._counts: dict[str, int] = {}
+
+    async def client(self) -> AIOKafkaClient:
+        """Raises PortError if no server answers."""
+        async with self._opening:
+            if self._client is None:
+                options = self.settings.client_options()
+                client = AIOKafkaClient(**options)
+                try:
+                    await client.bootstrap()
+                except KafkaError as error:
+                    await client.close()
+                    raise unreachable(self.settings.servers, error) from error
+                self._client = client
+        return self._client
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    def known_count(self, topic: str) -> int | None:
+        return self._counts.get(topic)
+
+    async def count(self, topic: str) -> int:
+        """Partitions of the topic. Raises TopicMissing, PortError."""
+        if topic not in self._counts:
+            found = await self.look_up(topic)
+            if found is None:
+                raise topic_missing(topic)
+            self._counts[topic] = found
+        return self._counts[topic]
+
+    async def look_up(self, topic: str) -> int | None:
+        """Asks the cluster; None if there is no such topic."""
+        client = await self.client()
+        tracked = topic in client._topics
+        client.add_topic(topic)
+        if not await self._answered(client.force_metadata_update()):
+            raise PortError(f"Kafka at {', '.join(self.settings.servers)} does not tell its topics")
+        partitions = client.cluster.partitions_for_topic(topic)
+        if partitions is None:
+            if not tracked:
+                client._topics.discard(topic)
+            return None
+        return len(partitions)
+
+    async def fetch(self, topic: str, partition: int, offset: int) -> tuple[bytes, list[tuple[int, int]], int]:
+        """(record batches, aborted transactions, last stable offset). Raises OffsetOutOfRangeError."""
+        wanted = [(topic, [(partition, offset, FETCH_BYTES_MAX)])]
+        request = FetchRequest(0, 0, FETCH_BYTES_MAX, READ_COMMITTED, wanted, rack_id="")
+        answer = await self._ask(topic, partition, request)
+        _number, _error, _highwater, stable, *middle, batches = answer.topics[0][1][0]
+        aborted = middle[-2] if answer.API_VERSION >= 11 else middle[-1]
+        return batches or b"", list(aborted or ()), stable
+
+    async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """(first offset kept, last stable offset)."""
+        asked = (self._offset(topic, partition, which) for which in (EARLIEST, LATEST))
+        start, end = await asyncio.gather(*asked)
+        return start, end
+
+    async def delete_before(self, topic: str, partition: int, offset: int) -> None:
+        """Raises OffsetOutOfRangeError beyond the end."""
+        timeout_ms = self.settings.answer_timeout_ms
+        await self._ask(topic, partition, DeleteRecordsRequest([(topic, [(partition, offset)])], timeout_ms))
+
+    async def _offset(self, topic: str, partition: int, which: int) -> int:
+        request = OffsetRequest(-1, READ_COMMITTED, [(topic, [(partition, which)])])
+        answer = await self._ask(topic, partition, request)
+        return int(answer.topics[0][1][0][-1])
+
+    async def _ask(self, topic: str, partition: int, request: Any) -> Any:
+        """Sends to the partition's leader until it answers or time is up: leaders move, brokers restart."""
+        if not 0 <= partition < await self.count(topic):
+            raise topic_missing(f"{topic}[{partition}]")
+        client = await self.client()
+        error: BaseException = TimeoutError()
+        try:
+            async with asyncio.timeout(self.settings.answer_timeout_s):
+                while True:
+                    try:
+                        return await self._ask_leader(client, topic, partition, request)
+                    except KafkaError as failure:
+                        error = failure
+                    if isinstance(error, OffsetOutOfRangeError) or not error.retriable:
+                        raise error
+                    await client.force_metadata_update()
+                    await asyncio.sleep(LEADER_POLL_SECONDS)
+        except TimeoutError:
+            raise unreachable(self.settings.servers, error) from error
+        except UnknownTopicOrPartitionError as missing:
+            raise topic_missing(topic) from missing
+        except OffsetOutOfRangeError:
+            raise
+        except KafkaError as failure:
+            raise unreachable(self.settings.servers, failure) from failure
+
+    async def _ask_leader(self, client: AIOKafkaClient, topic: str, partition: int, request: Any) -> Any:
+        leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+        if leader is None or leader == -1:
+            await client.force_metadata_update()
+            raise for_code(5)(f"{topic}[{partition}]")  # LeaderNotAvailableError
+        answer = await client.send(leader, request)
+        code = _error_code(answer)
+        if code:
+            raise for_code(code)(f"{topic}[{partition}]")
+        return answer
+
+    async def _answered(self, updating: asyncio.Future[bool]) -> bool:
+        try:
+            return await asyncio.wait_for(updating, self.settings.answer_timeout_s)
+        except TimeoutError:
+            return False
+
+
+def _error_code(answer: Any) -> int:
+    """Of an answer about one partition. Deletions have (partition, low watermark, error), the others (partition, error)."""
+    fields = answer.topics[0][1][0]
+    return int(fields[2] if answer.API_KEY == DeleteRecordsRequest.API_KEY else fields[1])

@@ -1,0 +1,44 @@
+"""aiokafka's errors in the port's words."""
+
+from __future__ import annotations
+
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+    UnknownTopicOrPartitionError,
+)
+
+from perdure.ports.errors import CommitFailed, Fenced, PortError, RecordTooLarge, TopicMissing
+
+__all__ = ["reason", "refused_write", "topic_missing", "unreachable"]
+
+
+def reason(error: BaseException) -> str:
+    """The name and the text of an error, for a message; aiokafka's texts hold no secrets."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def refused_write(error: BaseException, transactional_id: str = "") -> PortError:
+    """Why records were not written, nothing of them being visible."""
+    if isinstance(error, ProducerFenced | InvalidProducerEpoch):
+        return Fenced(f"a newer writer of {transactional_id} took over, or the broker ended this one's transaction")
+    if isinstance(error, MessageSizeTooLargeError):
+        return RecordTooLarge(
+            "the broker takes no record of this size: `perdure bootstrap --check` compares the limits"
+        )
+    if isinstance(error, UnknownTopicOrPartitionError):
+        return TopicMissing("a topic of this write does not exist any more: `perdure bootstrap` creates it")
+    return CommitFailed(f"Kafka did not take the records ({reason(error)})")
+
+
+def topic_missing(topic: str) -> TopicMissing:
+    return TopicMissing(f"topic {topic} does not exist: `perdure bootstrap` creates it")
+
+
+def unreachable(servers: tuple[str, ...], error: BaseException) -> PortError:
+    why = reason(error) if isinstance(error, KafkaError) else "no answer in time"
+    return PortError(
+        f"Kafka at {', '.join(servers)} cannot be used ({why}): check PERDURE_LOG and that the brokers run"
+    )

@@ -1,0 +1,117 @@
+"""Making, sending with and ending aiokafka's producers: the thin calls below the writer and the appender."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import aiokafka.producer.sender
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.transaction import EndTxnRequest
+
+from perdure.adapters.kafka.errors import refused_write, unreachable
+from perdure.adapters.kafka.records import Batch, Place
+from perdure.adapters.kafka.settings import KafkaSettings
+from perdure.ports.errors import PortError
+
+__all__ = ["EndWatch", "open_producer", "send", "stop_producer"]
+
+log = structlog.get_logger(__name__)
+STOP_SECONDS_MAX = 2.0
+
+
+async def open_producer(settings: KafkaSettings, transactional_id: str | None = None) -> AIOKafkaProducer:
+    """A started producer, idempotent or transactional; opening the latter fences. Raises PortError, Fenced."""
+    # A module global of aiokafka: how long a transaction waits that begins while the one before is being finished.
+    aiokafka.producer.sender.BACKOFF_OVERRIDE = settings.transaction_backoff_ms / 1000
+    producer = AIOKafkaProducer(
+        **settings.client_options(),
+        acks="all",
+        enable_idempotence=True,
+        max_batch_size=settings.batch_bytes_max,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=settings.transaction_timeout_ms,
+    )
+    started = False
+    try:
+        async with asyncio.timeout(settings.answer_timeout_s):
+            await producer.start()
+        started = True
+    except TimeoutError as error:
+        raise unreachable(settings.servers, error) from error
+    except KafkaError as error:
+        raise _refused_opening(settings, error, transactional_id) from error
+    finally:
+        if not started:
+            await stop_producer(producer)
+    return producer
+
+
+def _refused_opening(settings: KafkaSettings, error: KafkaError, transactional_id: str | None) -> PortError:
+    from perdure.ports.errors import Fenced  # noqa: PLC0415
+
+    refused = refused_write(error, transactional_id or "")
+    return refused if isinstance(refused, Fenced) else unreachable(settings.servers, error)
+
+
+async def send(producer: AIOKafkaProducer, packed: Mapping[Place, Sequence[Batch]]) -> dict[Place, int]:
+    """Sends every batch, in order per partition, and waits for every answer.
+
+    Returns the offset after the last record of each partition. Raises the first failure when all have been answered:
+    aiokafka would commit what is left of a transaction in which one batch failed.
+    """
+    answers: list[tuple[Place, Batch, asyncio.Future[object]]] = []
+    failure: BaseException | None = None
+    try:
+        for place, batches in packed.items():
+            for batch in batches:
+                answers.append((place, batch, await producer.send_batch(batch, place[0], partition=place[1])))
+    except KafkaError as error:
+        failure = error
+    ends: dict[Place, int] = {}
+    results = await asyncio.gather(*(answer for _, _, answer in answers), return_exceptions=True)
+    for (place, batch, _), result in zip(answers, results, strict=True):
+        if isinstance(result, BaseException):
+            failure = failure or result
+        else:
+            ends[place] = result.offset + batch.record_count()  # type: ignore[attr-defined]
+    if failure is not None:
+        raise failure
+    return ends
+
+
+async def stop_producer(producer: AIOKafkaProducer) -> None:
+    """Gives its connections back within a bound; what it has not sent is dropped."""
+    producer._message_accumulator.fail_all(KafkaError("the producer was ended"))
+    try:
+        await asyncio.wait_for(producer.stop(), STOP_SECONDS_MAX)
+    except TimeoutError:
+        task = producer._sender.sender_task
+        if task is not None:
+            task.cancel()
+        await producer.client.close()
+    except Exception as error:
+        # The sender's own failure comes out here again; whoever sent has been told.
+        log.debug("a producer ended with an error", error=type(error).__name__)
+        await producer.client.close()
+
+
+class EndWatch:
+    """Whether an answer to "commit this transaction" was lost.
+
+    aiokafka asks again, and then "fenced" no longer means "not written": the first one may have been carried out.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self.lost = False
+        self._send = producer.client.send
+        producer.client.send = self._watched
+
+    async def _watched(self, node_id: int, request: object, **options: object) -> object:
+        try:
+            return await self._send(node_id, request, **options)
+        except KafkaError:
+            self.lost |= isinstance(request, EndTxnRequest)
+            raise

@@ -1,0 +1,114 @@
+"""A transactional producer, used for one writer's life.
+
+Law: a commit that was not acknowledged is either known not to be written, or unknown, and never retried here. After
+the first that fails the writer is dead: its owner opens a new one, which fences this one, settles what is open, and
+reads what is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from enum import Enum
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import InvalidProducerEpoch, InvalidTxnState, KafkaError, ProducerFenced
+
+from perdure.adapters.kafka.connection import Connection
+from perdure.adapters.kafka.errors import reason, refused_write
+from perdure.adapters.kafka.producers import EndWatch, send, stop_producer
+from perdure.adapters.kafka.records import check_records, pack
+from perdure.ports.errors import CommitFailed, CommitUnknown, Fenced
+from perdure.ports.log import Outgoing, Writer
+
+__all__ = ["KafkaWriter"]
+
+ABORT_SECONDS_MAX = 2.0
+
+
+class Phase(Enum):
+    """How far a commit is: before ENDING nothing of it can become visible."""
+
+    SENDING = 1
+    ENDING = 2
+
+
+class KafkaWriter(Writer):
+    def __init__(
+        self, connection: Connection, producer: AIOKafkaProducer, transactional_id: str, check_open: Callable[[], None]
+    ) -> None:
+        self._connection = connection
+        self._producer = producer
+        self._id = transactional_id
+        self._check_open = check_open
+        self._watch = EndWatch(producer)
+        self._turn = asyncio.Lock()
+        self._phase = Phase.SENDING
+        self._dead = False
+        self._ending: asyncio.Task[None] | None = None
+
+    async def commit(self, records: Sequence[Outgoing]) -> int:
+        self._check_open()
+        if not records:
+            raise ValueError("a commit needs records")
+        async with self._turn:
+            self._check_open()
+            if self._dead:
+                raise Fenced(f"this writer of {self._id} failed before: open a new one")
+            try:
+                return await self._commit(records)
+            except BaseException:
+                # Cancelled too: nobody knows what was written, and nobody else may write after it.
+                self._end()
+                raise
+
+    async def _commit(self, records: Sequence[Outgoing]) -> int:
+        self._phase = Phase.SENDING
+        counts = {topic: await self._connection.count(topic) for topic in {record.topic for record in records}}
+        check_records(records, counts)
+        packed = pack(records, self._producer.create_batch)
+        try:
+            async with asyncio.timeout(self._connection.settings.answer_timeout_s):
+                await self._producer.begin_transaction()
+                ends = await send(self._producer, packed)
+                self._phase = Phase.ENDING
+                await self._producer.commit_transaction()
+        except TimeoutError as error:
+            raise self._timed_out() from error
+        except (KafkaError, AssertionError) as error:
+            # aiokafka asserts its own state; a producer that failed fatally answers so.
+            raise self._failure(error) from error
+        return ends[records[-1].topic, records[-1].partition] - 1
+
+    def _timed_out(self) -> CommitFailed | CommitUnknown:
+        if self._phase is Phase.SENDING:
+            return CommitFailed(f"Kafka did not take the records of {self._id} in time")
+        return CommitUnknown(f"Kafka did not tell in time whether the commit of {self._id} was written")
+
+    def _failure(self, error: KafkaError | AssertionError) -> Exception:
+        if self._phase is Phase.SENDING:
+            return refused_write(error, self._id)
+        decided = isinstance(error, ProducerFenced | InvalidProducerEpoch | InvalidTxnState)
+        if decided and not self._watch.lost:
+            return refused_write(error, self._id)
+        return CommitUnknown(f"whether the commit of {self._id} was written is not known ({reason(error)})")
+
+    def _end(self) -> None:
+        if not self._dead:
+            self._dead = True
+            self._ending = asyncio.get_running_loop().create_task(self._abort_and_stop())
+
+    async def _abort_and_stop(self) -> None:
+        """Open transactions hold up every reader of the partitions they touched, so abort without being asked."""
+        if self._phase is Phase.SENDING:
+            try:
+                await asyncio.wait_for(self._producer.abort_transaction(), ABORT_SECONDS_MAX)
+            except (TimeoutError, KafkaError, AssertionError):
+                pass  # the broker aborts by its own time-out, or the next writer does
+        await stop_producer(self._producer)
+
+    async def close(self) -> None:
+        """Ends the producer; an open commit fails. Twice is harmless."""
+        self._end()
+        if self._ending is not None:
+            await asyncio.shield(self._ending)

@@ -23,7 +23,7 @@ def _old(ctx, count: int):
 def _new(ctx, count: int):
     found = []
     for _ in range(count):
-        found.append((yield ctx.wait_for_external_event("e")))
+        found.append((yield ctx.wait_for_external_event("e")))  # noqa: PERF401 - it yields
     return found
 
 

@@ -24,6 +24,9 @@ log = structlog.get_logger(__name__)
 READ_RECORDS_MAX = 1_000
 
 
+COMMIT_EVERY = 500  # replies
+
+
 class Inbox(GroupListener):
     """Hands every reply to `on_reply`; when reading ends for good, `on_end` is told why."""
 
@@ -42,6 +45,7 @@ class Inbox(GroupListener):
         self._on_reply = on_reply
         self._on_end = on_end
         self._position = -1
+        self._committed = -1
         self._membership: Membership | None = None
         self._task: asyncio.Task[None] | None = None
         self._reading = asyncio.Event()
@@ -103,6 +107,9 @@ class Inbox(GroupListener):
             reader.seek(end)  # what was deleted meanwhile is asked for again
             return
         self._position = reader.position
+        if self._position - self._committed >= COMMIT_EVERY:
+            self._committed = self._position
+            await reader.commit(self._position, lazy=True)  # what is read may be forgotten
         ours = self._token.encode()
         for record in records:
             if not record.key.startswith(ours):  # a reply's key is its token: others' are not worth decoding

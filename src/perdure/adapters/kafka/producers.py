@@ -14,7 +14,7 @@ from aiokafka.protocol.transaction import EndTxnRequest
 from perdure.adapters.kafka.errors import refused_write, unreachable
 from perdure.adapters.kafka.records import Batch, Place
 from perdure.adapters.kafka.settings import KafkaSettings
-from perdure.ports.errors import PortError
+from perdure.ports.errors import Fenced, PortError
 
 __all__ = ["EndWatch", "open_producer", "send", "stop_producer"]
 
@@ -50,8 +50,6 @@ async def open_producer(settings: KafkaSettings, transactional_id: str | None = 
 
 
 def _refused_opening(settings: KafkaSettings, error: KafkaError, transactional_id: str | None) -> PortError:
-    from perdure.ports.errors import Fenced  # noqa: PLC0415
-
     refused = refused_write(error, transactional_id or "")
     return refused if isinstance(refused, Fenced) else unreachable(settings.servers, error)
 

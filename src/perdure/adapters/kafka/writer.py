@@ -107,6 +107,10 @@ class KafkaWriter(Writer):
                 pass  # the broker aborts by its own time-out, or the next writer does
         await stop_producer(self._producer)
 
+    @property
+    def ended(self) -> bool:
+        return self._ending is not None and self._ending.done()
+
     async def close(self) -> None:
         """Ends the producer; an open commit fails. Twice is harmless."""
         self._end()

@@ -15,9 +15,10 @@ import structlog
 from perdure.codec.avro import encode
 from perdure.core.commands import InspectInstance
 from perdure.core.events import BatchCommitted
+from perdure.core.limits import HISTORY_EVENTS_WARN, TOMBSTONE_SECONDS
 from perdure.core.rows import InstanceRow
 from perdure.core.turn import Live, Request, Turn
-from perdure.ports.errors import CommitFailed, CommitUnknown, PortError, RecordTooLarge
+from perdure.ports.errors import CommitFailed, CommitUnknown, PortError, RecordTooLarge, StoreUnavailable
 from perdure.ports.log import Outgoing, Reader, Writer
 from perdure.ports.store import StoredEvent
 from perdure.roles.orchestrator.batch import Batch, Layout
@@ -40,7 +41,7 @@ __all__ = ["BadContent", "Halving", "Office", "Tenure"]
 log = structlog.get_logger("perdure.orchestrator")
 
 DELETE_EVERY = 2_000  # offsets between two requests to let go of what is decided
-SWEEP_SECONDS = 30.0
+SWEEP_SECONDS = 60.0
 
 
 class BadContent(Exception):
@@ -219,6 +220,17 @@ class Tenure:
         if now - self._swept_at > SWEEP_SECONDS:
             self._swept_at = now
             self.office.waiters.sweep(now)
+            await self._forget_tombstones()
+
+    async def _forget_tombstones(self) -> None:
+        """Purged ids are known for a week. One owner does it for all."""
+        if self.office.partition != 0:
+            return
+        before_us = self.office.ports.clock.now_us() - TOMBSTONE_SECONDS * 1_000_000
+        try:
+            await self.office.ports.store.forget_tombstones(before_us)
+        except StoreUnavailable as error:
+            log.info("old tombstones stay for now", error=str(error))
 
     async def _name_before_trying(self, incoming: list[Incoming]) -> None:
         """In caution: write down whose code is run next, so that a death names its cause."""
@@ -299,12 +311,21 @@ class Tenure:
                     "instance is stalled", instance_id=turn.instance.instance_id, workflow=turn.instance.name,
                     reason=turn.instance.stalled.reason, detail=turn.instance.stalled.detail,
                 )  # fmt: skip
+            self._warn_of_length(turn)
         for misfit in misfits:
             batch.records.append(misfit.out)
             stats.forwarded += misfit.forwarded
             stats.dead_letters += not misfit.forwarded
             log.warning("a record is not ours to decide", partition=self.office.partition, reason=misfit.reason)
         self.behind.pin(batch.unstored)
+
+    def _warn_of_length(self, turn: Turn) -> None:
+        events = turn.instance.next_seq - 1
+        if turn.instance.active and events - len(turn.events) < HISTORY_EVENTS_WARN <= events:
+            log.warning(
+                "a history grows long: replay takes time in proportion; use continue_as_new",
+                instance_id=turn.instance.instance_id, workflow=turn.instance.name, events=events,
+            )  # fmt: skip
 
     # -- committing -------------------------------------------------------------------------------------------
 

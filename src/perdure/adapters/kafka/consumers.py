@@ -1,0 +1,182 @@
+"""The thin calls into aiokafka's consumer, for one membership.
+
+Several of them reach into aiokafka: offsets with their metadata, the position that is known without a request, and
+the end of a consumer that no longer answers have no public call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+
+from perdure.adapters.kafka.assignor import NumberAssignor, topics_of
+from perdure.adapters.kafka.errors import reason, unreachable
+from perdure.adapters.kafka.fetching import record_of
+from perdure.adapters.kafka.records import Place
+from perdure.adapters.kafka.settings import KafkaSettings
+from perdure.ports.errors import NotAssigned, PortError
+from perdure.ports.log import Committed, Record
+
+__all__ = ["GroupConsumer", "OutOfRange", "topics_of_group"]
+
+log = structlog.get_logger(__name__)
+POLL_MS = 5_000
+POLL_RECORDS_MAX = 1_000
+
+
+class OutOfRange(Exception):
+    """The broker does not have these positions."""
+
+    def __init__(self, places: list[Place]) -> None:
+        super().__init__(places)
+        self.places = places
+
+
+class GroupConsumer:
+    """A member's consumer. Created on the running loop; `start` joins in the background."""
+
+    def __init__(self, settings: KafkaSettings, group: str, assignor: NumberAssignor) -> None:
+        self._settings = settings
+        self.group = group
+        self._consumer = AIOKafkaConsumer(
+            **settings.client_options(),
+            group_id=group,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="none",
+            partition_assignment_strategy=(assignor,),
+            session_timeout_ms=settings.session_timeout_ms,
+            rebalance_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.heartbeat_interval_ms,
+            fetch_max_wait_ms=settings.fetch_wait_ms,
+        )
+
+    async def start(self, topics: Iterable[str], listener: ConsumerRebalanceListener) -> None:
+        try:
+            await self._consumer.start()
+        except KafkaError as error:
+            raise unreachable(self._settings.servers, error) from error
+        self._consumer.subscribe(list(topics), listener=listener)
+
+    async def poll(self) -> dict[Place, list[Record]]:
+        """What has been fetched, waiting for it; may be empty. Raises OutOfRange, KafkaError."""
+        try:
+            found = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX)
+        except KafkaError as error:
+            places = getattr(error, "args", ((),))[0]
+            if type(error).__name__ == "OffsetOutOfRangeError" and isinstance(places, dict):
+                raise OutOfRange([(place.topic, place.partition) for place in places]) from error
+            raise
+        return {(at.topic, at.partition): [record_of(record) for record in records] for at, records in found.items()}
+
+    def flow(self, place: Place) -> None:
+        self._if_assigned(lambda: self._consumer.resume(TopicPartition(*place)))
+
+    def hold(self, place: Place) -> None:
+        self._if_assigned(lambda: self._consumer.pause(TopicPartition(*place)))
+
+    def move(self, place: Place, offset: int) -> None:
+        self._if_assigned(lambda: self._consumer.seek(TopicPartition(*place), offset))
+
+    @staticmethod
+    def _if_assigned(call) -> None:  # type: ignore[no-untyped-def]
+        try:
+            call()
+        except IllegalStateError:
+            pass  # revoked a moment ago: the reader is told so
+
+    def fetched_to(self, place: Place) -> int | None:
+        subscription = self._consumer._subscription.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        if assignment is None or TopicPartition(*place) not in assignment.tps:
+            return None
+        state = assignment.state_value(TopicPartition(*place))
+        return state.position if state.has_valid_position else None
+
+    async def starting_points(self, places: list[Place]) -> dict[Place, int]:
+        """The committed offset of each, else its start."""
+        if not places:
+            return {}
+        partitions = [TopicPartition(*place) for place in places]
+        committed = await self._committed(partitions)
+        without = [partition for partition in partitions if committed[partition].offset < 0]
+        starts = await self._consumer.beginning_offsets(without) if without else {}
+        return {
+            place: starts[at] if at in starts else committed[at].offset
+            for place, at in zip(places, partitions, strict=True)
+        }
+
+    async def committed(self, place: Place) -> Committed:
+        try:
+            async with asyncio.timeout(self._settings.answer_timeout_s):
+                found = await self._committed([TopicPartition(*place)])
+        except (TimeoutError, KafkaError) as error:
+            raise unreachable(self._settings.servers, error) from error
+        stored = found[TopicPartition(*place)]
+        return Committed(stored.offset, stored.metadata or "")
+
+    async def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
+        found = await self._consumer._coordinator.fetch_committed_offsets(partitions)
+        return {partition: found.get(partition, OffsetAndMetadata(-1, "")) for partition in partitions}
+
+    async def commit(self, positions: dict[Place, Committed]) -> None:
+        """Raises NotAssigned if the group has moved on, PortError."""
+        offsets = {
+            TopicPartition(*place): OffsetAndMetadata(stored.offset, stored.metadata)
+            for place, stored in positions.items()
+        }
+        try:
+            async with asyncio.timeout(self._settings.answer_timeout_s):
+                await self._consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError) as error:
+            names = ", ".join(f"{topic}[{partition}]" for topic, partition in positions)
+            raise NotAssigned(f"{names} was given to another member of {self.group}") from error
+        except TimeoutError as error:
+            raise PortError(f"Kafka did not store positions of {self.group} in time") from error
+        except KafkaError as error:
+            raise PortError(f"Kafka did not store positions of {self.group} ({reason(error)})") from error
+
+    async def stop(self) -> None:
+        """Leaves the group, bounded; a consumer that does not end is cut off, and the group finds out."""
+        try:
+            await asyncio.wait_for(self._consumer.stop(), self._settings.session_timeout_ms / 1000 + 1)
+        except Exception as error:
+            log.warning("a consumer did not end in good order", group=self.group, error=reason(error))
+            await self.cut_off()
+
+    async def cut_off(self) -> None:
+        """Ends everything at once, without a word to the group."""
+        consumer = self._consumer
+        consumer._closed = True
+        coordinator, fetcher = consumer._coordinator, consumer._fetcher
+        tasks = []
+        if coordinator is not None:
+            own = (coordinator._coordination_task, coordinator._heartbeat_task, coordinator._commit_refresh_task)
+            tasks += [task for task in own if task is not None]
+        if fetcher is not None:
+            tasks += [fetcher._fetch_task, *fetcher._pending_tasks]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await consumer._client.close()
+
+
+async def topics_of_group(settings: KafkaSettings, group: str) -> list[str]:
+    """What the members of a group read; empty if nobody can tell."""
+    admin = AIOKafkaAdminClient(**settings.client_options())
+    try:
+        await admin.start()
+        [answer] = await admin.describe_consumer_groups([group])
+        protocol = answer.groups[0][4]
+    except (KafkaError, ValueError, IndexError):
+        return []
+    finally:
+        await admin.close()
+    return topics_of(protocol)

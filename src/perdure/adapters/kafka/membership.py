@@ -1,0 +1,229 @@
+"""One member of a group: what it owns, what its listener is told, and who reads what is fetched.
+
+The listener's calls run one at a time in tasks of their own. A revocation is waited for by the consumer, so the
+partition moves only after its owner has let go (or the broker has lost patience). An assignment is not: the consumer
+sends no heartbeat until its callback returns, and a takeover may take longer than a session.
+
+A pump hands everything that is fetched to the readers at once. aiokafka fetches nothing more from a server while a
+partition of it has records that nobody took (100 ms at a time), so records must never lie there for want of a reader.
+For the same reason a partition flows only once it is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+
+import structlog
+from aiokafka import ConsumerRebalanceListener
+from aiokafka.errors import InconsistentGroupProtocolError, KafkaError
+from aiokafka.structs import TopicPartition
+
+from perdure.adapters.kafka.assignor import NumberAssignor
+from perdure.adapters.kafka.connection import Connection
+from perdure.adapters.kafka.consumers import GroupConsumer, OutOfRange, topics_of_group
+from perdure.adapters.kafka.errors import reason, unreachable
+from perdure.adapters.kafka.positions import Positions
+from perdure.adapters.kafka.reader import KafkaReader
+from perdure.adapters.kafka.records import Place
+from perdure.ports.errors import NotAssigned, PortError
+from perdure.ports.log import Committed, GroupListener, Membership, Reader
+
+__all__ = ["KafkaMember"]
+
+log = structlog.get_logger(__name__)
+FAULT_PAUSE_SECONDS = 0.5
+
+
+class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, connection: Connection, group: str, topics: Sequence[str], listener: GroupListener) -> None:
+        settings = connection.settings
+        self._connection = connection
+        self._topics = tuple(topics)
+        self._group = group
+        self._listener = listener
+        self._consumer = GroupConsumer(settings, group, NumberAssignor(topics))
+        self._positions = Positions(self._consumer.commit, settings.lazy_commit_interval_ms / 1000)
+        self._session_s = settings.session_timeout_ms / 1000
+        self._readers: dict[Place, KafkaReader] = {}
+        self._assigned: tuple[int, ...] = ()
+        self._calls = asyncio.Lock()
+        self._caller: asyncio.Task[object] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._gone = asyncio.Event()  # leaving, and no longer waiting for the listener
+        self._leaving: asyncio.Task[None] | None = None
+        self._pump: asyncio.Task[None] | None = None
+
+    async def join(self) -> None:
+        """Returns when the first assignment was told. Raises ValueError for a group of other topics, PortError."""
+        try:
+            await self._consumer.start(self._topics, self)
+            self._pump = asyncio.get_running_loop().create_task(self._run_pump())
+            await asyncio.shield(self._first)
+        except BaseException:
+            self._first.cancel()
+            self._listener = _Nobody()
+            self._start_leaving()
+            raise
+
+    def reader(self, topic: str, partition: int) -> Reader:
+        found = self._readers.get((topic, partition))
+        if found is None or partition not in self._assigned:
+            raise NotAssigned(f"{topic}[{partition}] is not assigned to this member of {self._group}")
+        return found
+
+    async def leave(self) -> None:
+        leaving = self._start_leaving()
+        if asyncio.current_task() is not self._caller:  # its own listener's call must not wait for itself
+            await asyncio.shield(leaving)
+
+    def _start_leaving(self) -> asyncio.Task[None]:
+        if self._leaving is None:
+            self._leaving = asyncio.get_running_loop().create_task(self._leave())
+        return self._leaving
+
+    async def _leave(self) -> None:
+        try:
+            await asyncio.wait_for(self._tell_revoked(), self._session_s)
+        except TimeoutError:
+            log.warning("a group listener does not return: leaving without it", group=self._group)
+        self._gone.set()
+        self._drop_readers()
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.gather(self._pump, return_exceptions=True)
+        await self._consumer.stop()
+
+    async def _run_pump(self) -> None:
+        while True:
+            try:
+                fetched = await self._consumer.poll()
+            except OutOfRange as error:
+                for place in error.places:
+                    if place in self._readers:
+                        self._readers[place].out_of_range()
+                continue
+            except KafkaError as error:
+                await self._fault(error)
+                continue
+            for place, records in fetched.items():
+                reader = self._readers.get(place)
+                if reader is not None:
+                    reader.feed(records)
+
+    async def _fault(self, error: KafkaError) -> None:
+        """A joining member gives up by name; one that has worked goes on trying, as brokers come back."""
+        if not self._first.done():
+            self._first.set_exception(await self._refusal(error))
+            self._first.exception()
+        else:
+            log.warning("reading as a member of a group failed", group=self._group, error=reason(error))
+        await asyncio.sleep(FAULT_PAUSE_SECONDS)
+
+    async def _refusal(self, error: KafkaError) -> Exception:
+        if isinstance(error, InconsistentGroupProtocolError):
+            topics = await topics_of_group(self._connection.settings, self._group)
+            return ValueError(f"members of {self._group} read {', '.join(topics) or 'other topics'}: all read the same")
+        return unreachable(self._connection.settings.servers, error)
+
+    # What aiokafka's coordinator calls.
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        telling = self._spawn(self._tell_revoked())
+        gone = self._spawn_wait(self._gone.wait())
+        await asyncio.wait({telling, gone}, return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        if self._leaving is not None:
+            return
+        places = sorted((at.topic, at.partition) for at in assigned)
+        points = await self._consumer.starting_points(places)
+        for place in places:
+            self._consumer.hold(place)
+            self._consumer.move(place, points[place])
+            self._readers[place] = KafkaReader(self, place, points[place])
+        self._assigned = tuple(sorted({partition for _, partition in places}))
+        self._spawn(self._tell_assigned(self._assigned))
+
+    async def _tell_revoked(self) -> None:
+        async with self._calls:
+            if self._assigned:
+                await self._tell("on_revoked", self._listener.on_revoked(self._assigned))
+                await self._flush_positions()
+                self._assigned = ()
+                self._drop_readers()
+
+    async def _tell_assigned(self, partitions: tuple[int, ...]) -> None:
+        async with self._calls:
+            if self._leaving is None:
+                await self._tell("on_assigned", self._listener.on_assigned(partitions))
+            if not self._first.done():
+                self._first.set_result(None)
+
+    async def _tell(self, name: str, call: Awaitable[None]) -> None:
+        self._caller = asyncio.current_task()
+        try:
+            await call
+        except Exception:
+            # The group goes on whatever one member's listener does; its error belongs in the log.
+            log.exception("group listener failed", group=self._group, call=name)
+        finally:
+            self._caller = None
+
+    async def _flush_positions(self) -> None:
+        try:
+            await self._positions.flush()
+        except PortError as error:
+            log.info("last positions were not stored", group=self._group, error=str(error))
+
+    def _drop_readers(self) -> None:
+        for reader in self._readers.values():
+            reader.revoke()
+        self._readers.clear()
+        self._positions.drop()
+
+    def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    _spawn_wait = _spawn
+
+    # What readers ask for.
+
+    def flow(self, place: Place) -> None:
+        self._consumer.flow(place)
+
+    def hold(self, place: Place) -> None:
+        self._consumer.hold(place)
+
+    def move(self, place: Place, offset: int) -> None:
+        self._consumer.move(place, offset)
+
+    def fetched_to(self, place: Place) -> int | None:
+        return self._consumer.fetched_to(place)
+
+    async def bounds(self, place: Place) -> tuple[int, int]:
+        return await self._connection.bounds(*place)
+
+    async def committed(self, place: Place) -> Committed:
+        return self._positions.waiting(place) or await self._consumer.committed(place)
+
+    async def commit(self, place: Place, committed: Committed, *, lazy: bool) -> None:
+        if lazy:
+            self._positions.set_lazily(place, committed)
+        else:
+            await self._positions.set(place, committed)
+
+
+class _Nobody(GroupListener):
+    """Stands for a listener whose join was given up."""
+
+    async def on_assigned(self, partitions: Sequence[int]) -> None:
+        return
+
+    async def on_revoked(self, partitions: Sequence[int]) -> None:
+        return

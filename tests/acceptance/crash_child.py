@@ -1,6 +1,6 @@
 """A process to be killed: an engine on a file, and a client that repeats its requests.
 
-    python -m tests.acceptance.crash_child FILE PATTERN…
+python -m tests.acceptance.crash_child FILE PATTERN…
 """
 
 from __future__ import annotations

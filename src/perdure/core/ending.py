@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from perdure.core.asking import cancel_timers
 from perdure.core.commands import BeginGeneration, CompleteChild, FailChild, TerminateWorkflow
-from perdure.core.decide import cancel_timers
 from perdure.core.effects import Effect, SendCommand
 from perdure.core.events import (
     CarriedChild,

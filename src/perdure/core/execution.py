@@ -188,7 +188,7 @@ class Execution:
             self.outcome = Parked("resources", f"{type(error).__name__} {_where(error)}")
         except RuntimeError as error:
             text = text_of(error)
-            if "event loop" in text:  # asyncio.sleep, gather and their like, where no loop runs
+            if "event loop" in text or "parent task" in text:  # asyncio.sleep, gather, TaskGroup, where no loop runs
                 self.outcome = Failed("TypeError", f"{TASKS_ONLY}: {ADVICE} ({text})", _trace(error))
             else:
                 self.outcome = Failed(type(error).__name__, text, _trace(error))

@@ -42,9 +42,6 @@ ACTIONS_PER_TURN_MAX: Final = 10_000
 FAILURE_TEXT_CHARS_MAX: Final = 16_384
 """An error message, and a stack trace, of a failure; the middle of a longer one is cut."""
 
-REPLAY_SLICE_EVENTS: Final = 1_000
-"""Events replayed before the decider looks at the clock again: a long replay is not a hung turn."""
-
 TURN_SECONDS_MAX: Final = 2.0
 """One resume of user code. Longer, and the instance is parked as STALLED, so that the partition's others go on."""
 

@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from perdure.core.asking import activity_task, start_child
 from perdure.core.clipping import clipped, text_of
 from perdure.core.commands import FailChild, RaiseEvent, RecoverWorkflow, StartWorkflow
-from perdure.core.decide import Moment, Rejection, activity_task, decide, start_child
+from perdure.core.decide import Moment, Rejection, decide
 from perdure.core.effects import CancelTimer, Effect, SendCommand, SetTimer
 from perdure.core.ending import ENDS, begin_command, ending_effects, next_generation
 from perdure.core.events import (

@@ -14,7 +14,7 @@ from perdure.core.commands import RaiseEvent, ResumeWorkflow, TerminateWorkflow
 from perdure.core.events import EventRaised
 from perdure.core.limits import ABANDONED_THREADS_MAX
 from perdure.roles.orchestrator import ThreadDecider
-from perdure.roles.orchestrator.decider import TurnDeadline
+from perdure.roles.orchestrator.decider import TurnDeadline, _Thread
 
 from .programs import app_of, chain, collector, waiting
 from .world import World, until
@@ -340,5 +340,76 @@ def test_the_deadline_is_exact_about_whose_code_it_strikes():
         assert outcomes["in time"] + outcomes["struck"] == 300
         assert outcomes["in time"]
         assert outcomes["struck"]
+
+    asyncio.run(live())
+
+
+WAY = {_Thread.run_user_code.__code__, _Thread._leave.__code__}
+
+
+class _Stepper:
+    """Raises the deadline, from another thread as the watchdog does, when the decider's thread is at its n-th step."""
+
+    def __init__(self, thread):
+        self.thread, self.at, self.step = thread, 0, 0
+        self._ask, self._done = threading.Semaphore(0), threading.Semaphore(0)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            self._ask.acquire()
+            if self.thread.lock.acquire(blocking=False):  # else the watchdog would have to wait
+                self.thread.lock.release()
+                self.thread.check(1e12, 1e6)
+            self._done.release()
+
+    def begin(self, at):
+        self.at, self.step = at, 0
+        while self._done.acquire(blocking=False):
+            pass
+
+    def trace(self, frame, event, argument):
+        if frame.f_code not in WAY:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            self.step += 1
+            if self.step == self.at:
+                self._ask.release()
+                self._done.acquire()
+        return self.trace
+
+
+def test_wherever_a_deadline_strikes_on_the_way_into_and_out_of_user_code_the_engine_is_whole():
+    async def live():
+        decider = ThreadDecider(asyncio.get_running_loop(), turn_seconds_max=1e6)
+        thread = decider._thread
+        stepper = _Stepper(thread)
+        outcomes = Counter()
+
+        class Turn:
+            def run(self):
+                sys.settrace(stepper.trace)
+                try:
+                    decider.runner(lambda _: 1, None)
+                    outcomes["in time"] += 1
+                except TurnDeadline:
+                    outcomes["struck"] += 1
+                finally:
+                    sys.settrace(None)
+                for _ in range(300):  # nothing may strike the engine's own code
+                    len("engine")
+                assert (thread.inside_since, thread.told_at) == (0.0, 0.0), f"at step {stepper.at}"
+                assert thread.lock.acquire(blocking=False), f"at step {stepper.at}"
+                thread.lock.release()
+
+        for step in itertools.count(1):
+            stepper.begin(step)
+            await asyncio.wait_for(decider.run([Turn()]), 10)
+            if stepper.step < step:
+                break
+        decider.stop()
+        assert outcomes["in time"] > 10
+        assert outcomes["struck"] > 5
 
     asyncio.run(live())

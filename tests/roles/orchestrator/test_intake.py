@@ -126,9 +126,7 @@ def test_a_command_on_the_wrong_partition_is_forwarded_once(kind, loaded):
             await world.log.append([world.out(key, _commands(world.instance(key).run)[kind], wrong)])
             await world.decided()
             assert node.stats.forwarded == 1
-            assert {partition for partition, name in world.journal.histories() if name == key} == {
-                partition_of(key, 3)
-            }
+            assert {partition for partition, name in world.journal.histories() if name == key} == {partition_of(key, 3)}
             (forwarded,) = [
                 record
                 for write in world.broker.writes
@@ -339,7 +337,9 @@ def test_an_outcome_that_cannot_be_encoded_is_set_aside_too(monkeypatch):
             keys = [await world.start("collector", 2) for _ in range(5)]
             await world.check()
             data = [json.dumps("poison" if key == keys[2] else "fine") for key in keys]
-            await world.log.append([world.out(key, RaiseEvent("e", each)) for key, each in zip(keys, data, strict=True)])
+            await world.log.append(
+                [world.out(key, RaiseEvent("e", each)) for key, each in zip(keys, data, strict=True)]
+            )
             await world.log.append([world.out(key, RaiseEvent("e", "2")) for key in keys])
             others = [key for key in keys if key != keys[2]]
             await world.ended(*others)

@@ -10,7 +10,11 @@ from .world import World, run_virtually
 
 async def _a_day(world):
     await world.node()
-    keys = [await world.start("chain", 2), await world.start("generations", 3, minted=True), await world.start("parent", 2)]
+    keys = [
+        await world.start("chain", 2),
+        await world.start("generations", 3, minted=True),
+        await world.start("parent", 2),
+    ]
     await world.ended(*keys)
     reply = await world.inspect(keys[0])
     assert reply.snapshot.status == "COMPLETED"

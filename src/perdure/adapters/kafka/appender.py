@@ -17,7 +17,7 @@ from perdure.adapters.kafka.connection import Connection
 from perdure.adapters.kafka.errors import reason, refused_write
 from perdure.adapters.kafka.producers import open_producer, send, stop_producer
 from perdure.adapters.kafka.records import Place, check_records, pack
-from perdure.ports.errors import CommitUnknown, PortError
+from perdure.ports.errors import CommitUnknown
 from perdure.ports.log import Outgoing
 
 __all__ = ["Appender"]
@@ -79,7 +79,7 @@ class Appender:
                 records, written = lane.take()
                 try:
                     await self._write(records)
-                except PortError as error:
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is the callers' to know
                     written.set_exception(error)
                     written.exception()  # an append that was cancelled does not ask
                 except BaseException:

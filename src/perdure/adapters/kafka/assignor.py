@@ -73,9 +73,7 @@ class NumberAssignor:
         this_round = max(claim.round for claim in claims.values()) + 1
         assignments = {}
         for member, numbers in share_out(max(counts.values()), claims).items():
-            places = [
-                (topic, [number for number in numbers if number < counts[topic]]) for topic in self._topics
-            ]
+            places = [(topic, [number for number in numbers if number < counts[topic]]) for topic in self._topics]
             user_data = _encode(Claim(this_round, numbers))
             assignments[member] = ConsumerProtocolMemberAssignment(0, places, user_data)
         return assignments

@@ -12,7 +12,13 @@ from collections.abc import Iterable
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from perdure.adapters.kafka.assignor import NumberAssignor, topics_of
@@ -68,11 +74,10 @@ class GroupConsumer:
         """What has been fetched, waiting for it; may be empty. Raises OutOfRange, KafkaError."""
         try:
             found = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX)
-        except KafkaError as error:
-            places = getattr(error, "args", ((),))[0]
-            if type(error).__name__ == "OffsetOutOfRangeError" and isinstance(places, dict):
-                raise OutOfRange([(place.topic, place.partition) for place in places]) from error
-            raise
+        except NoOffsetForPartitionError:
+            return {}  # assigned a moment ago: every partition is moved to its starting point by the member
+        except OffsetOutOfRangeError as error:
+            raise OutOfRange([(place.topic, place.partition) for place in error.args[0]]) from error
         return {(at.topic, at.partition): [record_of(record) for record in records] for at, records in found.items()}
 
     def flow(self, place: Place) -> None:

@@ -139,9 +139,11 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
         if self._leaving is not None:
             return
         places = sorted((at.topic, at.partition) for at in assigned)
-        points = await self._consumer.starting_points(places)
         for place in places:
             self._consumer.hold(place)
+            self._consumer.move(place, 0)  # before any await: the consumer must not choose a position by itself
+        points = await self._consumer.starting_points(places)
+        for place in places:
             self._consumer.move(place, points[place])
             self._readers[place] = KafkaReader(self, place, points[place])
         self._assigned = tuple(sorted({partition for _, partition in places}))

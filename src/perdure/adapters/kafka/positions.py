@@ -68,4 +68,6 @@ class Positions:
         except NotAssigned:
             pass  # whoever reads learns it by the revocation
         except PortError as error:
-            log.warning("positions could not be stored: a successor reads again from the earlier ones", error=str(error))
+            log.warning(
+                "positions could not be stored: a successor reads again from the earlier ones", error=str(error)
+            )

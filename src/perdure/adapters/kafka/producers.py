@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import aiokafka.producer.sender
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.transaction import EndTxnRequest
 
@@ -16,7 +17,7 @@ from perdure.adapters.kafka.records import Batch, Place
 from perdure.adapters.kafka.settings import KafkaSettings
 from perdure.ports.errors import Fenced, PortError
 
-__all__ = ["EndWatch", "open_producer", "send", "stop_producer"]
+__all__ = ["EndWatch", "close_client", "open_producer", "send", "stop_producer"]
 
 log = structlog.get_logger(__name__)
 STOP_SECONDS_MAX = 2.0
@@ -89,11 +90,26 @@ async def stop_producer(producer: AIOKafkaProducer) -> None:
         task = producer._sender.sender_task
         if task is not None:
             task.cancel()
-        await producer.client.close()
     except Exception as error:
         # The sender's own failure comes out here again; whoever sent has been told.
         log.debug("a producer ended with an error", error=type(error).__name__)
-        await producer.client.close()
+    await close_client(producer.client)
+    transactions = producer._txn_manager
+    waiter = transactions._transaction_waiter if transactions is not None else None
+    if waiter is not None and waiter.done() and not waiter.cancelled():
+        waiter.exception()  # told to who committed; asyncio would complain that nobody asked
+
+
+async def close_client(client: AIOKafkaClient) -> None:
+    """Closes a client for good: a request under way in a task of aiokafka's own must not connect anew."""
+
+    async def refuse(*_: object, **__: object) -> None:
+        return None
+
+    client._get_conn = refuse
+    async with client._get_conn_lock:  # a connection that is being made is in the client's list afterwards
+        pass
+    await client.close()
 
 
 class EndWatch:

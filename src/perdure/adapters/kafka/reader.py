@@ -166,4 +166,6 @@ class KafkaReader(Reader):
     def _check_assigned(self) -> None:
         if self._revoked:
             topic, partition = self._place
-            raise NotAssigned(f"{topic}[{partition}] is no longer this member's: ask for a reader after the next assignment")
+            raise NotAssigned(
+                f"{topic}[{partition}] is no longer this member's: ask for a reader after the next assignment"
+            )

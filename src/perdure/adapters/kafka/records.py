@@ -19,7 +19,7 @@ class Batch(Protocol):
     """aiokafka's BatchBuilder, as far as it is used. `append` returns None if the batch is full."""
 
     def append(
-        self, *, timestamp: int | None, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]
+        self, *, timestamp: int | None, key: bytes, value: bytes, headers: list[tuple[str, bytes]]
     ) -> object | None: ...
 
 
@@ -48,5 +48,5 @@ def pack(records: Iterable[Outgoing], new_batch: Callable[[], Batch]) -> dict[Pl
 
 
 def _fits(batch: Batch, record: Outgoing) -> bool:
-    done = batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
+    done = batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
     return done is not None

@@ -55,7 +55,6 @@ class Batch:
     answers: list[Outgoing] = field(default_factory=list)  # replies: after the commit, by a plain append
     offsets: list[int] = field(default_factory=list)  # of the requests it decides
     unstored: Unstored = field(default_factory=dict)
-    durable: bool = False  # a durable record was consumed or something is to be written: the position moves
     marker: BatchCommitted | None = None
 
     def add_turn(self, turn: Turn, incoming: Sequence[Incoming]) -> int:

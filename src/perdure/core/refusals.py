@@ -1,0 +1,119 @@
+"""What a decision is made of, and every reason for which a command is refused.
+
+Each check gives a Decision that refuses, or None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from perdure.core.effects import Effect
+from perdure.core.events import Event
+from perdure.core.instance import Instance
+from perdure.core.limits import (
+    COMMAND_ID_BYTES_MAX,
+    DERIVED_ID_BYTES_MAX,
+    INSTANCE_ID_CHARS_MAX,
+    NAME_BYTES_MAX,
+    PAYLOAD_BYTES_MAX,
+)
+
+__all__ = [
+    "REJECTIONS", "Decision", "Moment", "Rejection", "bad_command_id", "bad_id", "bad_name", "refuse", "too_large",
+    "unknown",
+]  # fmt: skip
+
+REJECTIONS: Final = {
+    "UnknownInstance": "no instance has this id",
+    "AlreadyExists": "a run with this id is active",
+    "IdInUse": "the id existed before and the start carries no command_id",
+    "UnknownWorkflow": "no workflow of this name is registered",
+    "NotRunning": "the instance has ended",
+    "NotFinished": "the instance has not ended",
+    "StaleRun": "meant for an earlier run of the id",
+    "StaleGeneration": "meant for an earlier generation",
+    "TaskNotOpen": "the task has ended, or was never asked for",
+    "StaleAttempt": "meant for an earlier attempt",
+    "NotTheParent": "the sender is not this instance's parent",
+    "EventBufferFull": "too many raised events nobody has waited for",
+    "InvalidCommandId": "an overlong command_id",
+    "InvalidName": "an empty or overlong name",
+    "InvalidInstanceId": "an empty, overlong or ill-formed instance id",
+    "PayloadTooLarge": "the payload is over the limit",
+    "NotStalled": "the instance is not stalled",
+    "Internal": "an unexpected error of the engine's own",
+}
+
+ID_CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+@dataclass(slots=True)
+class Moment:
+    """Where and when a command is decided. `origin` is the run it would begin: "epoch.partition.offset"."""
+
+    now_us: int
+    origin: str
+    registered: Callable[[str], bool]
+    buffered: int = 0  # raised events that nothing waits for yet
+    handled_to: int = 0  # seq of the last fact that user code was told
+
+
+@dataclass(slots=True)
+class Rejection:
+    reason: str
+    message: str
+
+
+@dataclass(slots=True)
+class Decision:
+    """Facts to append (with their places) and effects; or a rejection; or nothing at all: a repeat."""
+
+    events: list[Event] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    rejection: Rejection | None = None
+
+
+def refuse(reason: str, message: str) -> Decision:
+    return Decision(rejection=Rejection(reason, message))
+
+
+def unknown(instance: Instance) -> Decision:
+    return refuse("UnknownInstance", f"no workflow instance has the ID '{instance.instance_id}'")
+
+
+def bad_command_id(command_id: str) -> Decision | None:
+    if len(command_id.encode()) <= COMMAND_ID_BYTES_MAX:
+        return None
+    return refuse("InvalidCommandId", f"a command_id has at most {COMMAND_ID_BYTES_MAX} bytes of UTF-8")
+
+
+def bad_id(instance_id: str, *, child: bool) -> Decision | None:
+    if child:
+        if 0 < len(instance_id.encode()) <= DERIVED_ID_BYTES_MAX:
+            return None
+        return refuse("InvalidInstanceId", f"a child's instance id has 1 to {DERIVED_ID_BYTES_MAX} bytes of UTF-8")
+    if 0 < len(instance_id) <= INSTANCE_ID_CHARS_MAX and ID_CHARACTERS.issuperset(instance_id):
+        return None
+    return refuse(
+        "InvalidInstanceId",
+        f"an instance id has 1 to {INSTANCE_ID_CHARS_MAX} characters out of letters, digits, - and _",
+    )
+
+
+def bad_name(name: str) -> Decision | None:
+    if name and len(name.encode()) <= NAME_BYTES_MAX:
+        return None
+    return refuse("InvalidName", f"a name has 1 to {NAME_BYTES_MAX} bytes of UTF-8, this one has {len(name.encode())}")
+
+
+def too_large(payload: str, what: str) -> Decision | None:
+    # A character is at most four bytes: most payloads need no encoding to be known small.
+    if len(payload) * 4 <= PAYLOAD_BYTES_MAX or len(payload.encode()) <= PAYLOAD_BYTES_MAX:
+        return None
+    return refuse(
+        "PayloadTooLarge",
+        f"the {what} has {len(payload.encode())} bytes, the limit is {PAYLOAD_BYTES_MAX}: store it elsewhere and pass a "
+        "reference",
+    )

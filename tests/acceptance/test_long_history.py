@@ -1,0 +1,25 @@
+"""A history that grows long is told of in the log, once."""
+
+import structlog
+
+import perdure as wf
+from perdure import testing
+from perdure.roles.orchestrator import tenure
+
+app = wf.App()
+
+
+@app.workflow
+def patient(ctx, count):
+    for _ in range(count):
+        yield ctx.wait_for_external_event("tick")
+
+
+def test_a_long_history_is_warned_of_once(monkeypatch):
+    monkeypatch.setattr(tenure, "HISTORY_EVENTS_WARN", 5)
+    with structlog.testing.capture_logs() as lines, testing.engine(app) as env:
+        env.schedule_new_workflow(patient, input=9, instance_id="p")
+        for _ in range(8):
+            env.raise_workflow_event("p", "tick")
+    told = [line for line in lines if "grows long" in line["event"]]
+    assert [(line["instance_id"], line["events"], line["log_level"]) for line in told] == [("p", 5, "warning")]

@@ -78,6 +78,9 @@ class EmbeddedEngine:
         watch: Watch | None = None,
         after_commit: Callable[[int], None] | None = None,
     ) -> None:
+        if not isinstance(app, App):
+            hint = " (its .app is one)" if isinstance(getattr(app, "app", None), App) else ""
+            raise TypeError(f"an engine runs a perdure.App, not {type(app).__name__}{hint}")
         self.app = app
         self.path = Path(path if path is not None else DEFAULT_PATH)
         self._settings = settings or embedded_settings()

@@ -13,7 +13,7 @@ from typing import Any, Self, Unpack
 
 from perdure.client.bulk import ACTIVE, TERMINAL, each_of
 from perdure.client.errors import InstanceNotFound, rejection_error
-from perdure.client.ids import check_chosen_id, check_command_id, check_known_id, derived_id
+from perdure.client.ids import check_chosen_id, check_command_id, check_event_name, check_known_id, derived_id
 from perdure.client.listing import PAGE_ROWS_MAX, Where, make_filter
 from perdure.client.transport import REQUEST_TIMEOUT_SECONDS, ClientCommand, Transport, Until
 from perdure.client.values import BulkResult, WorkflowDescription, WorkflowPage, payload_text, to_us
@@ -100,6 +100,7 @@ class AsyncWorkflowClient:
         requested_by: str = "",
     ) -> None:
         """Deliver an event: buffered until waited for. Raises InstanceNotFound, NotRunning, EventBufferFull, …"""
+        check_event_name(event_name)
         text = payload_text(data, f"the data of event '{event_name}'")
         await self._tell(instance_id, RaiseEvent(event_name, text), command_id, requested_by)
 

@@ -11,10 +11,18 @@ import re
 from typing import Final
 
 from perdure.client.errors import InstanceIdTooLong, InvalidInstanceId
-from perdure.core.limits import DERIVED_ID_BYTES_MAX, INSTANCE_ID_CHARS_MAX
+from perdure.core.limits import DERIVED_ID_BYTES_MAX, INSTANCE_ID_CHARS_MAX, NAME_BYTES_MAX
 from perdure.ports.clock import Clock, Entropy
 
-__all__ = ["COMMAND_ID_CHARS_MAX", "IdMint", "check_chosen_id", "check_command_id", "check_known_id", "derived_id"]
+__all__ = [
+    "COMMAND_ID_CHARS_MAX",
+    "IdMint",
+    "check_chosen_id",
+    "check_command_id",
+    "check_event_name",
+    "check_known_id",
+    "derived_id",
+]
 
 COMMAND_ID_CHARS_MAX: Final = 256
 """A command id that a user chooses: it is remembered with the instance, a thousand of them at a time."""
@@ -47,6 +55,7 @@ def derived_id(command_id: str) -> str:
 
 def check_chosen_id(instance_id: str) -> None:
     """Dapr's rule for an id that a user chooses. Raises InvalidInstanceId, InstanceIdTooLong."""
+    _check_text(instance_id)
     if len(instance_id) > INSTANCE_ID_CHARS_MAX:
         raise InstanceIdTooLong(
             f"the instance ID has {len(instance_id)} characters; at most {INSTANCE_ID_CHARS_MAX} are allowed"
@@ -57,6 +66,7 @@ def check_chosen_id(instance_id: str) -> None:
 
 def check_known_id(instance_id: str) -> None:
     """The rule for the id of an instance that exists: the engine derives longer ones, with other characters."""
+    _check_text(instance_id)
     if not instance_id:
         raise InvalidInstanceId("the instance ID is empty")
     try:
@@ -65,6 +75,21 @@ def check_known_id(instance_id: str) -> None:
         raise InvalidInstanceId(f"the instance ID {instance_id!r} is not valid Unicode") from None
     if size > DERIVED_ID_BYTES_MAX:
         raise InstanceIdTooLong(f"the instance ID has {size} bytes; at most {DERIVED_ID_BYTES_MAX} are possible")
+
+
+def _check_text(instance_id: object) -> None:
+    if not isinstance(instance_id, str):
+        raise InvalidInstanceId(f"an instance ID is a str, not {instance_id!r}")
+
+
+def check_event_name(name: object) -> None:
+    """1 to 256 bytes of UTF-8. Raises ValueError."""
+    try:
+        fits = isinstance(name, str) and 0 < len(name.encode()) <= NAME_BYTES_MAX
+    except UnicodeEncodeError:
+        raise ValueError(f"the event name {name!r} is not valid Unicode") from None
+    if not fits:
+        raise ValueError(f"an event name is a str of 1 to {NAME_BYTES_MAX} bytes, not {str(name)[:64]!r}")
 
 
 def check_command_id(command_id: str) -> None:

@@ -27,7 +27,13 @@ class Where(TypedDict, total=False):
 
 
 def make_filter(where: Where) -> Filter:
-    """Raises ValueError for a status that there is not."""
+    """Raises ValueError for a status that there is not, TypeError for a condition that there is not.
+
+    A misspelt condition that was ignored would list, or purge, everything else.
+    """
+    unknown = sorted(where.keys() - Where.__annotations__.keys())
+    if unknown:
+        raise TypeError(f"no condition {', '.join(unknown)}: there are {', '.join(Where.__annotations__)}")
     name = where.get("name", ())
     status = where.get("status", ())
     statuses = [status] if isinstance(status, str | WorkflowStatus) else status

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import threading
 import weakref
 from abc import ABC, abstractmethod
@@ -49,6 +50,7 @@ class LoopPortal(Portal):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._process = os.getpid()
         self._closed = False
         self._waiting: set[concurrent.futures.Future[Any]] = set()
         self._lock = threading.Lock()
@@ -89,6 +91,11 @@ class LoopPortal(Portal):
     def _submit(
         self, function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
     ) -> concurrent.futures.Future[T]:
+        if os.getpid() != self._process:
+            raise EngineStopped(
+                f"the engine of this client runs in process {self._process}, from which this one was forked: start an "
+                "engine here, or use a client over HTTP"
+            )
         with self._lock:
             if self._closed or self._loop.is_closed():
                 raise self._stopped()

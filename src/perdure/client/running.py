@@ -5,6 +5,7 @@ Weak: a forgotten engine is not kept alive by being found here.
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from typing import Protocol
@@ -27,6 +28,16 @@ class Engine(Protocol):
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 _lock = threading.Lock()
+
+
+def _forget() -> None:
+    """In a forked child: its parent's engines run in the parent."""
+    global _lock  # noqa: PLW0603 - the parent may hold it at the moment of the fork
+    _lock = threading.Lock()
+    _engines.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def register(engine: Engine) -> None:

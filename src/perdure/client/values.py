@@ -89,6 +89,8 @@ def payload_text(value: Any, what: str) -> str:
 
 def to_us(moment: datetime) -> int:
     """Microseconds since the epoch; a naive datetime is UTC, as everywhere in this API."""
+    if not isinstance(moment, datetime):
+        raise TypeError(f"a time is a datetime, not {moment!r}")
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     since = aware - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

@@ -7,6 +7,8 @@ The protocol has one, and this sends it through aiokafka's client, which keeps t
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
@@ -17,6 +19,7 @@ from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.structs import TopicPartition
 
 from perdure.adapters.kafka.errors import topic_missing, unreachable
+from perdure.adapters.kafka.records import Place
 from perdure.adapters.kafka.settings import KafkaSettings
 from perdure.ports.errors import PortError
 
@@ -26,6 +29,7 @@ READ_COMMITTED = 1
 EARLIEST, LATEST = -2, -1
 FETCH_BYTES_MAX = 8 * 1024 * 1024  # of one answer; a larger first batch comes whole all the same
 LEADER_POLL_SECONDS = 0.02
+COMMIT_POLL_SECONDS = 0.001
 
 
 class Connection:
@@ -36,6 +40,7 @@ class Connection:
         self._client: AIOKafkaClient | None = None
         self._opening = asyncio.Lock()
         self._counts: dict[str, int] = {}
+        self._committed: dict[Place, int] = {}
 
     async def client(self) -> AIOKafkaClient:
         """Raises PortError if no server answers."""
@@ -82,25 +87,47 @@ class Connection:
             return None
         return len(partitions)
 
+    def note_committed(self, ends: Mapping[Place, int]) -> None:
+        """Where this process's commits end. Kafka acknowledges a commit before its readers see it; the reads below
+        wait for it, so that a process always finds what it has committed."""
+        self._committed.update(ends)
+
     async def fetch(self, topic: str, partition: int, offset: int) -> tuple[bytes, list[tuple[int, int]], int]:
         """(record batches, aborted transactions, last stable offset). Raises OffsetOutOfRangeError."""
         wanted = [(topic, [(partition, offset, FETCH_BYTES_MAX)])]
         request = FetchRequest(0, 0, FETCH_BYTES_MAX, READ_COMMITTED, wanted, rack_id="")
-        answer = await self._ask(topic, partition, request)
-        _number, _error, _highwater, stable, *middle, batches = answer.topics[0][1][0]
+        async with self._patience():
+            while True:
+                answer = await self._ask(topic, partition, request)
+                _number, _error, _highwater, stable, *middle, batches = answer.topics[0][1][0]
+                if stable >= self._committed.get((topic, partition), 0):
+                    break
+                await asyncio.sleep(COMMIT_POLL_SECONDS)
         aborted = middle[-2] if answer.API_VERSION >= 11 else middle[-1]
         return batches or b"", list(aborted or ()), stable
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """(first offset kept, last stable offset)."""
-        asked = (self._offset(topic, partition, which) for which in (EARLIEST, LATEST))
-        start, end = await asyncio.gather(*asked)
-        return start, end
+        async with self._patience():
+            while True:
+                asked = (self._offset(topic, partition, which) for which in (EARLIEST, LATEST))
+                start, end = await asyncio.gather(*asked)
+                if end >= self._committed.get((topic, partition), 0):
+                    return start, end
+                await asyncio.sleep(COMMIT_POLL_SECONDS)
 
     async def delete_before(self, topic: str, partition: int, offset: int) -> None:
         """Raises OffsetOutOfRangeError beyond the end."""
         timeout_ms = self.settings.answer_timeout_ms
         await self._ask(topic, partition, DeleteRecordsRequest([(topic, [(partition, offset)])], timeout_ms))
+
+    @asynccontextmanager
+    async def _patience(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self.settings.answer_timeout_s):
+                yield
+        except TimeoutError as error:
+            raise unreachable(self.settings.servers, error) from error
 
     async def _offset(self, topic: str, partition: int, which: int) -> int:
         request = OffsetRequest(-1, READ_COMMITTED, [(topic, [(partition, which)])])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from aiokafka.errors import (
     InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    InvalidTxnState,
     KafkaError,
     MessageSizeTooLargeError,
     ProducerFenced,
@@ -12,7 +14,11 @@ from aiokafka.errors import (
 
 from perdure.ports.errors import CommitFailed, Fenced, PortError, RecordTooLarge, TopicMissing
 
-__all__ = ["reason", "refused_write", "topic_missing", "unreachable"]
+__all__ = ["FENCED", "reason", "refused_write", "topic_missing", "unreachable"]
+
+
+# A broker that verifies transactions may meet a fenced writer with either: its transaction was ended under it.
+FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, InvalidTxnState)
 
 
 def reason(error: BaseException) -> str:
@@ -22,7 +28,7 @@ def reason(error: BaseException) -> str:
 
 def refused_write(error: BaseException, transactional_id: str = "") -> PortError:
     """Why records were not written, nothing of them being visible."""
-    if isinstance(error, ProducerFenced | InvalidProducerEpoch):
+    if isinstance(error, FENCED):
         return Fenced(f"a newer writer of {transactional_id} took over, or the broker ended this one's transaction")
     if isinstance(error, MessageSizeTooLargeError):
         return RecordTooLarge(

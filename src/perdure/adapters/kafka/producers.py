@@ -94,10 +94,18 @@ async def stop_producer(producer: AIOKafkaProducer) -> None:
         # The sender's own failure comes out here again; whoever sent has been told.
         log.debug("a producer ended with an error", error=type(error).__name__)
     await close_client(producer.client)
+    _retrieve_failures(producer)
+
+
+def _retrieve_failures(producer: AIOKafkaProducer) -> None:
+    """Who committed has been told; asyncio would complain of futures inside aiokafka that nobody asked."""
     transactions = producer._txn_manager
-    waiter = transactions._transaction_waiter if transactions is not None else None
-    if waiter is not None and waiter.done() and not waiter.cancelled():
-        waiter.exception()  # told to who committed; asyncio would complain that nobody asked
+    futures = [batch._drain_waiter for batches in producer._message_accumulator._batches.values() for batch in batches]
+    if transactions is not None and transactions._transaction_waiter is not None:
+        futures.append(transactions._transaction_waiter)
+    for future in futures:
+        if future.done() and not future.cancelled():
+            future.exception()
 
 
 async def close_client(client: AIOKafkaClient) -> None:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import InvalidProducerEpoch, InvalidTxnState, KafkaError, ProducerFenced
+from aiokafka.errors import KafkaError
 
 from perdure.adapters.kafka.connection import Connection
-from perdure.adapters.kafka.errors import reason, refused_write
+from perdure.adapters.kafka.errors import FENCED, reason, refused_write
 from perdure.adapters.kafka.producers import EndWatch, send, stop_producer
 from perdure.adapters.kafka.records import check_records, pack
 from perdure.ports.errors import CommitFailed, CommitUnknown, Fenced
@@ -78,6 +78,7 @@ class KafkaWriter(Writer):
         except (KafkaError, AssertionError) as error:
             # aiokafka asserts its own state; a producer that failed fatally answers so.
             raise self._failure(error) from error
+        self._connection.note_committed(ends)
         return ends[records[-1].topic, records[-1].partition] - 1
 
     def _timed_out(self) -> CommitFailed | CommitUnknown:
@@ -88,8 +89,7 @@ class KafkaWriter(Writer):
     def _failure(self, error: KafkaError | AssertionError) -> Exception:
         if self._phase is Phase.SENDING:
             return refused_write(error, self._id)
-        decided = isinstance(error, ProducerFenced | InvalidProducerEpoch | InvalidTxnState)
-        if decided and not self._watch.lost:
+        if isinstance(error, FENCED) and not self._watch.lost:
             return refused_write(error, self._id)
         return CommitUnknown(f"whether the commit of {self._id} was written is not known ({reason(error)})")
 

@@ -19,7 +19,7 @@ class Ownership:
     """Taken when made. Raises DatabaseInUse, naming the owner's pid. `database` is the file's absolute path."""
 
     def __init__(self, path: str | Path) -> None:
-        self.database = Path(path).absolute()
+        self.database = Path(path).resolve()  # as SQLite does: two names of one file must find one lock
         self._path = self.database.with_name(self.database.name + "-owner")
         self._descriptor = self._lock()
         os.ftruncate(self._descriptor, 0)

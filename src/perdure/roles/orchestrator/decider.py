@@ -141,9 +141,9 @@ class _Thread:
             return
 
     def run_user_code(self, function: Callable[..., Any], argument: Any) -> Any:
-        self.inside_since = self.loop.time()
         try:
             try:
+                self.inside_since = self.loop.time()
                 if self.watch is None:
                     return function(argument)
                 with self.watch():

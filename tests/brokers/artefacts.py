@@ -69,7 +69,9 @@ def _resolve_into(artefact: Artefact, target: Path) -> None:
     except subprocess.TimeoutExpired as error:
         raise BrokersUnavailable(f"Maven did not fetch {artefact.name} in {RESOLVE_SECONDS_MAX} s") from error
     if done.returncode != 0:
-        raise BrokersUnavailable(f"Maven could not fetch {artefact.name}:\n{(done.stdout + done.stderr).strip()[-2000:]}")
+        raise BrokersUnavailable(
+            f"Maven could not fetch {artefact.name}:\n{(done.stdout + done.stderr).strip()[-2000:]}"
+        )
     # The folder appears under its name only when it is whole: a killed run leaves no half of it.
     (partial / "jars").rename(target)
     shutil.rmtree(partial, ignore_errors=True)

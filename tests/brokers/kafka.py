@@ -59,7 +59,18 @@ def prepare(folder: Path, log: Path) -> tuple[list[str], int]:
     logging.write_text(LOGGING)
     cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
     logging_option = f"-Dlog4j2.configurationFile={logging}"
-    storage = [java, "-cp", jars, logging_option, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+    storage = [
+        java,
+        "-cp",
+        jars,
+        logging_option,
+        "kafka.tools.StorageTool",
+        "format",
+        "-t",
+        cluster,
+        "-c",
+        str(properties),
+    ]
     done = subprocess.run(storage, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
         raise BrokersUnavailable(f"Kafka's storage could not be formatted:\n{done.stdout}{done.stderr}")

@@ -20,7 +20,9 @@ POLL_SECONDS = 0.1
 def spawn(command: list[str], log: Path) -> int:
     """In a session of its own: an interrupt at the terminal is the test run's, the brokers are ended by it."""
     with log.open("ab") as output:
-        return subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True).pid
+        return subprocess.Popen(
+            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+        ).pid
 
 
 def alive(pid: int, mark: str) -> bool:

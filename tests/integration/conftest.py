@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+
 from tests.brokers import acquire
 
 NUMBERS = count()

@@ -149,6 +149,8 @@ class AsyncWorkflowClient:
         After a continue_as_new the input is the latest generation's. The history tells of which it is a rerun.
         """
         check_known_id(instance_id)
+        if new_instance_id == instance_id:
+            raise ValueError("a rerun needs an ID of its own: the same one would take the place of what it repeats")
         known = await self.transport.inspect(instance_id, timeout_s=REQUEST_TIMEOUT_SECONDS)
         if known is None:
             raise InstanceNotFound(f"no workflow instance has the ID '{instance_id}'")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -40,6 +41,8 @@ REASONS: Final = {code: reason for reason, (_, code) in CODES.items()} | {
     "ERR_INSTANCE_ID_TOO_LONG": "InvalidInstanceId"
 }
 
+TIME: Final = "_at_us"
+DESCRIBED_TIMES: Final = frozenset(("sinceUs", "fireAtUs", "retryAtUs"))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVENTS: Final[dict[str, type]] = {kind.__name__: kind for kind in typing.get_args(Event)}
 
@@ -73,7 +76,7 @@ def instance_body(snapshot: InstanceSnapshot) -> dict[str, Any]:
         "serializedOutput": snapshot.output or None,
         "serializedCustomStatus": snapshot.custom_status or None,
         "failure": failure,
-        "detail": json.loads(snapshot.detail) if snapshot.detail else None,
+        "detail": _shown(json.loads(snapshot.detail)) if snapshot.detail else None,
     }
 
 
@@ -97,7 +100,7 @@ def snapshot_from(body: dict[str, Any]) -> InstanceSnapshot:
         parent_id=body["parentInstanceID"] or "",
         events=body["events"],
         partition=-1 if body["partition"] is None else body["partition"],
-        detail="" if body["detail"] is None else json.dumps(body["detail"]),
+        detail="" if body["detail"] is None else json.dumps(_read(body["detail"])),
     )
 
 
@@ -112,11 +115,53 @@ def row_from(body: dict[str, Any]) -> InstanceRow:
 
 
 def event_body(event: Any) -> dict[str, Any]:
-    """An event: its type's name under "type", then its fields as in its Avro schema (times in microseconds)."""
-    return {"type": type(event).__name__, **dataclasses.asdict(event)}
+    """An event: its type's name under "type", then its fields as in its Avro schema.
+
+    Only times differ: `fire_at_us` there is `fire_at` here, RFC 3339, null where there is none. Durations stay `…_us`.
+    """
+    body: dict[str, Any] = {"type": type(event).__name__}
+    for name, value in dataclasses.asdict(event).items():
+        if name == "at_us" or name.endswith(TIME):
+            body[name.removesuffix("_us")] = rfc3339(value) if value else None
+        else:
+            body[name] = value
+    return body
 
 
 def event_from(body: dict[str, Any]) -> Any:
     """The inverse of `event_body`. Raises KeyError for a type that this version does not know."""
+    kind = _EVENTS[body["type"]]
     fields = {name: value for name, value in body.items() if name != "type"}
-    return loads(dumps(fields), _EVENTS[body["type"]])
+    for name in (field.name for field in dataclasses.fields(kind)):
+        if (name == "at_us" or name.endswith(TIME)) and name.removesuffix("_us") in fields:
+            fields[name] = _us(fields.pop(name.removesuffix("_us")))
+    return loads(dumps(fields), kind)
+
+
+def _us(text: str | None) -> int:
+    return to_us(datetime.fromisoformat(text)) if text else 0
+
+
+def _shown(node: Any) -> Any:
+    """A description with its times as text: `sinceUs` becomes `since`."""
+    return _renamed(node, {key: (key.removesuffix("Us"), rfc3339) for key in DESCRIBED_TIMES})
+
+
+def _read(node: Any) -> Any:
+    """The inverse of `_shown`."""
+    return _renamed(node, {key.removesuffix("Us"): (key, _us) for key in DESCRIBED_TIMES})
+
+
+def _renamed(node: Any, times: dict[str, tuple[str, Callable[[Any], Any]]]) -> Any:
+    if isinstance(node, list):
+        return [_renamed(each, times) for each in node]
+    if not isinstance(node, dict):
+        return node
+    renamed = {}
+    for key, value in node.items():
+        if key in times:
+            name, change = times[key]
+            renamed[name] = change(value)
+        else:  # names of buffered events are the user's, whatever they look like
+            renamed[key] = value if key == "bufferedEvents" else _renamed(value, times)
+    return renamed

@@ -24,11 +24,14 @@ def payload_in(body: bytes, *, unwrap: bool = False) -> JsonText | None:
     try:
         text = body.decode()
         value = parsed(text)
+        dumps(value).encode()  # refuses here what no other way in accepts: infinities, lone surrogates
         if unwrap and type(value) is dict and value.keys() == {"input"}:
             text = dumps(value["input"])
             return JsonText(text) if text else None
-    except UnicodeDecodeError:
-        raise Problem(400, "ERR_MALFORMED_REQUEST", "the body is not UTF-8: a payload is JSON") from None
+    except UnicodeError:
+        raise Problem(
+            400, "ERR_MALFORMED_REQUEST", "the body is not valid Unicode in UTF-8: a payload is JSON"
+        ) from None
     except PayloadError as error:
         raise Problem(400, "ERR_MALFORMED_REQUEST", f"the body: {error}") from None
     return JsonText(text)

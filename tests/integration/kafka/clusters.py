@@ -6,11 +6,11 @@ import asyncio
 from dataclasses import replace
 
 from aiokafka.admin import AIOKafkaAdminClient
-from tests.conformance.clusters import Cluster
-from tests.integration.kafka.renaming import Names, RenamedLog
 
 from perdure.adapters.kafka import KafkaLog, KafkaSettings
 from perdure.adapters.memory import MemoryHistoryStore, MemoryTimerStore
+from tests.conformance.clusters import Cluster
+from tests.integration.kafka.renaming import Names, RenamedLog
 
 
 def settings_for(address: str) -> KafkaSettings:

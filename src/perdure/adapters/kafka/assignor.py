@@ -35,18 +35,17 @@ def share_out(count: int, claims: Mapping[str, Claim]) -> dict[str, tuple[int, .
         held[member] = [number for number in claims[member].numbers if number in free]
         free.difference_update(held[member])
     share, larger = divmod(count, len(claims))
+    sizes: dict[str, int] = {}
     # The larger shares go to those who hold the most: fewest numbers move.
     for rank, member in enumerate(sorted(held, key=lambda member: (-len(held[member]), member))):
         size = share + (rank < larger)
         free.update(held[member][size:])
         held[member] = held[member][:size]
-        claims_left = size - len(held[member])
-        held[member] += [-1] * claims_left
+        sizes[member] = size
     left = iter(sorted(free))
-    return {
-        member: tuple(sorted(number if number >= 0 else next(left) for number in numbers))
-        for member, numbers in held.items()
-    }
+    for member, numbers in held.items():
+        numbers += [next(left) for _ in range(sizes[member] - len(numbers))]
+    return {member: tuple(sorted(numbers)) for member, numbers in held.items()}
 
 
 def topics_of(protocol: str) -> list[str]:

@@ -12,7 +12,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import (
+    KafkaError,
+    LeaderNotAvailableError,
+    OffsetOutOfRangeError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from aiokafka.protocol.admin import DeleteRecordsRequest
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
@@ -139,32 +145,32 @@ class Connection:
         if not 0 <= partition < await self.count(topic):
             raise topic_missing(f"{topic}[{partition}]")
         client = await self.client()
-        error: BaseException = TimeoutError()
+        last: BaseException = TimeoutError()
         try:
             async with asyncio.timeout(self.settings.answer_timeout_s):
                 while True:
                     try:
                         return await self._ask_leader(client, topic, partition, request)
-                    except KafkaError as failure:
-                        error = failure
-                    if isinstance(error, OffsetOutOfRangeError) or not error.retriable:
-                        raise error
+                    except KafkaError as error:
+                        if isinstance(error, OffsetOutOfRangeError) or not error.retriable:
+                            raise
+                        last = error
                     await client.force_metadata_update()
                     await asyncio.sleep(LEADER_POLL_SECONDS)
         except TimeoutError:
-            raise unreachable(self.settings.servers, error) from error
-        except UnknownTopicOrPartitionError as missing:
-            raise topic_missing(topic) from missing
+            raise unreachable(self.settings.servers, last) from last
+        except UnknownTopicOrPartitionError as error:
+            raise topic_missing(topic) from error
         except OffsetOutOfRangeError:
             raise
-        except KafkaError as failure:
-            raise unreachable(self.settings.servers, failure) from failure
+        except KafkaError as error:
+            raise unreachable(self.settings.servers, error) from error
 
     async def _ask_leader(self, client: AIOKafkaClient, topic: str, partition: int, request: Any) -> Any:
         leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
         if leader is None or leader == -1:
             await client.force_metadata_update()
-            raise for_code(5)(f"{topic}[{partition}]")  # LeaderNotAvailableError
+            raise LeaderNotAvailableError(f"{topic}[{partition}]")
         answer = await client.send(leader, request)
         code = _error_code(answer)
         if code:

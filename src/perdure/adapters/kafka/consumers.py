@@ -7,7 +7,7 @@ the end of a consumer that no longer answers have no public call.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
@@ -90,7 +90,7 @@ class GroupConsumer:
         self._if_assigned(lambda: self._consumer.seek(TopicPartition(*place), offset))
 
     @staticmethod
-    def _if_assigned(call) -> None:  # type: ignore[no-untyped-def]
+    def _if_assigned(call: Callable[[], None]) -> None:
         try:
             call()
         except IllegalStateError:

@@ -14,11 +14,16 @@ from aiokafka.errors import (
 
 from perdure.ports.errors import CommitFailed, Fenced, PortError, RecordTooLarge, TopicMissing
 
-__all__ = ["FENCED", "reason", "refused_write", "topic_missing", "unreachable"]
+__all__ = ["is_fenced", "reason", "refused_write", "topic_missing", "unreachable"]
 
 
 # A broker that verifies transactions may meet a fenced writer with either: its transaction was ended under it.
 FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, InvalidTxnState)
+
+
+def is_fenced(error: BaseException) -> bool:
+    """Also where aiokafka wraps what ended its sender."""
+    return isinstance(error, FENCED) or isinstance(error.__cause__, FENCED)
 
 
 def reason(error: BaseException) -> str:
@@ -28,7 +33,7 @@ def reason(error: BaseException) -> str:
 
 def refused_write(error: BaseException, transactional_id: str = "") -> PortError:
     """Why records were not written, nothing of them being visible."""
-    if isinstance(error, FENCED):
+    if is_fenced(error):
         return Fenced(f"a newer writer of {transactional_id} took over, or the broker ended this one's transaction")
     if isinstance(error, MessageSizeTooLargeError):
         return RecordTooLarge(

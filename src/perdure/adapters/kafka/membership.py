@@ -12,7 +12,7 @@ For the same reason a partition flows only once it is read.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 
 import structlog
 from aiokafka import ConsumerRebalanceListener
@@ -51,7 +51,9 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
         self._caller: asyncio.Task[object] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._gone = asyncio.Event()  # leaving, and no longer waiting for the listener
+        self._gone: asyncio.Future[None] = (
+            asyncio.get_running_loop().create_future()
+        )  # leaving, and no longer waiting for the listener
         self._leaving: asyncio.Task[None] | None = None
         self._pump: asyncio.Task[None] | None = None
 
@@ -88,7 +90,7 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
             await asyncio.wait_for(self._tell_revoked(), self._session_s)
         except TimeoutError:
             log.warning("a group listener does not return: leaving without it", group=self._group)
-        self._gone.set()
+        self._gone.set_result(None)
         self._drop_readers()
         if self._pump is not None:
             self._pump.cancel()
@@ -131,9 +133,7 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         telling = self._spawn(self._tell_revoked())
-        gone = self._spawn_wait(self._gone.wait())
-        await asyncio.wait({telling, gone}, return_when=asyncio.FIRST_COMPLETED)
-        gone.cancel()
+        await asyncio.wait({telling, self._gone}, return_when=asyncio.FIRST_COMPLETED)
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         if self._leaving is not None:
@@ -186,13 +186,11 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
         self._readers.clear()
         self._positions.drop()
 
-    def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-    _spawn_wait = _spawn
 
     # What readers ask for.
 

@@ -57,12 +57,13 @@ class KafkaSecurity:
     def _ssl_context(self) -> SSLContext | None:
         if not self.protocol.endswith("SSL"):
             return None
-        return create_ssl_context(
+        context: SSLContext = create_ssl_context(
             cafile=self.ca_file,
             certfile=self.certificate_file,
             keyfile=self.key_file,
             password=self.key_password,
         )
+        return context
 
 
 @dataclass(slots=True, frozen=True)

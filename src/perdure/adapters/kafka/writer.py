@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from perdure.adapters.kafka.connection import Connection
-from perdure.adapters.kafka.errors import FENCED, reason, refused_write
+from perdure.adapters.kafka.errors import is_fenced, reason, refused_write
 from perdure.adapters.kafka.producers import EndWatch, send, stop_producer
 from perdure.adapters.kafka.records import check_records, pack
 from perdure.ports.errors import CommitFailed, CommitUnknown, Fenced
@@ -89,7 +89,7 @@ class KafkaWriter(Writer):
     def _failure(self, error: KafkaError | AssertionError) -> Exception:
         if self._phase is Phase.SENDING:
             return refused_write(error, self._id)
-        if isinstance(error, FENCED) and not self._watch.lost:
+        if is_fenced(error) and not self._watch.lost:
             return refused_write(error, self._id)
         return CommitUnknown(f"whether the commit of {self._id} was written is not known ({reason(error)})")
 

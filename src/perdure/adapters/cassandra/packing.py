@@ -1,0 +1,66 @@
+"""Events of a turn ⇄ rows of the table history.
+
+The law: a row that begins at the same event and is written later holds at least what the earlier one held, because an
+append at a position covers all events below it, and rows are filled greedily from the first event on. So the later
+write may replace the earlier one, and rows that overlap agree.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+
+from perdure.ports.errors import StoreUnavailable
+from perdure.ports.store import StoredEvent
+
+__all__ = ["CHUNK_EVENTS", "chunks", "packed", "unpacked"]
+
+CHUNK_EVENTS = 4096
+"""Sequence numbers of a partition: a long history stays in partitions of some megabytes."""
+
+ROW_BYTES_MAX = 64 * 1024
+"""Of a row with more than one event."""
+
+PLAIN = 1
+"""The codec: for each event its length (four bytes, big-endian) and its record."""
+
+_LENGTH = struct.Struct(">I")
+
+
+def chunks(last_seq: int) -> range:
+    """All chunks that hold events up to last_seq."""
+    return range(max(last_seq, 0) // CHUNK_EVENTS + 1)
+
+
+def packed(events: Sequence[StoredEvent]) -> list[tuple[int, int, int, bytes]]:
+    """Rows (first seq, n, codec, blob). A gap in the sequence begins a new row."""
+    rows: list[tuple[int, int, int, bytes]] = []
+    parts: list[bytes] = []
+    first = size = 0
+    for event in events:
+        if parts and (event.seq != first + len(parts) // 2 or size + len(event.value) > ROW_BYTES_MAX):
+            rows.append((first, len(parts) // 2, PLAIN, b"".join(parts)))
+            parts, size = [], 0
+        if not parts:
+            first = event.seq
+        parts += (_LENGTH.pack(len(event.value)), event.value)
+        size += len(event.value)
+    if parts:
+        rows.append((first, len(parts) // 2, PLAIN, b"".join(parts)))
+    return rows
+
+
+def unpacked(rows: Iterable[tuple[int, int, bytes]], last_seq: int) -> list[StoredEvent]:
+    """Events up to last_seq in order, of rows (first seq, codec, blob)."""
+    found: dict[int, bytes] = {}
+    for seq, codec, blob in rows:
+        if codec != PLAIN:
+            raise StoreUnavailable(f"a history was written with codec {codec} by a newer Perdure: upgrade this one")
+        place = 0
+        while place < len(blob) and seq <= last_seq:
+            (length,) = _LENGTH.unpack_from(blob, place)
+            place += _LENGTH.size
+            found[seq] = blob[place : place + length]
+            place += length
+            seq += 1  # noqa: PLW2901 - the row names its first
+    return [StoredEvent(seq, found[seq]) for seq in sorted(found)]

@@ -1,0 +1,142 @@
+"""Statements out, answers in: the driver's callbacks become asyncio's futures.
+
+The law: the reactor's thread only notes what came; the event loop is woken once for all that came meanwhile, since each
+wake-up is a system call. A slot is held by a request in flight, not by whoever waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
+
+from cassandra import ConsistencyLevel
+from cassandra.query import BatchStatement, BatchType
+
+from perdure.adapters.cassandra.driver import Driver
+from perdure.adapters.cassandra.errors import unavailable
+
+__all__ = ["Requests", "Row"]
+
+Row = tuple[Any, ...]
+Answer = tuple[list[Row], bytes | None]
+"""Rows, and the state that continues them."""
+
+
+class Requests:
+    """Of one event loop. Every method raises StoreUnavailable."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._slots = asyncio.Semaphore(driver.settings.in_flight)
+        self._came: deque[tuple[asyncio.Future[Answer], Any, Any, BaseException | None]] = deque()
+        self._woken = False
+
+    def bound(self, query: str, *values: object) -> Any:
+        return self._driver.statements[query].bind(values)
+
+    def batch(self, statements: Sequence[Any]) -> Any:
+        """For statements of one partition."""
+        batch = BatchStatement(
+            BatchType.UNLOGGED, consistency_level=ConsistencyLevel.name_to_value[self._driver.settings.consistency]
+        )
+        batch.is_idempotent = True
+        for statement in statements:
+            batch.add(statement)
+        return batch
+
+    async def write(self, statements: Iterable[Any]) -> None:
+        """All, many at once. When one fails the rest is not begun; what is in flight ends first."""
+        await self._answers(statements)
+
+    async def read(self, query: str, *values: object) -> list[Row]:
+        """All rows of one query."""
+        return (await self.read_all([self.bound(query, *values)]))[0]
+
+    async def read_all(self, statements: Iterable[Any]) -> list[list[Row]]:
+        """All rows of each statement."""
+        given = list(statements)
+        answers = await self._answers(given)
+        return [await self._continued(statement, answer) for statement, answer in zip(given, answers, strict=True)]
+
+    async def pages(self, query: str, *values: object) -> AsyncIterator[list[Row]]:
+        """The rows of one query as they come."""
+        statement = self.bound(query, *values)
+        rows, state = (await self._answers([statement]))[0]
+        yield rows
+        while state is not None:
+            rows, state = (await self._answers([statement], state))[0]
+            yield rows
+
+    async def _continued(self, statement: Any, answer: Answer) -> list[Row]:
+        rows, state = answer
+        while state is not None:
+            more, state = (await self._answers([statement], state))[0]
+            rows = rows + more
+        return rows
+
+    async def _answers(self, statements: Iterable[Any], state: bytes | None = None) -> list[Answer]:
+        futures: list[asyncio.Future[Answer]] = []
+        failed = False
+
+        def look(future: asyncio.Future[Answer]) -> None:
+            nonlocal failed
+            failed = failed or (not future.cancelled() and future.exception() is not None)
+
+        for statement in statements:
+            await self._slots.acquire()
+            if failed:
+                self._slots.release()
+                break
+            future = self._send(statement, state)
+            future.add_done_callback(look)
+            futures.append(future)
+        if futures:
+            await asyncio.wait(futures)
+        for future in futures:
+            error = future.exception()
+            if error is not None:
+                raise unavailable(self._driver.settings, error) from error
+        return [future.result() for future in futures]
+
+    def _send(self, statement: Any, state: bytes | None) -> asyncio.Future[Answer]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
+        try:
+            response = self._driver.session.execute_async(statement, paging_state=state)
+        except Exception as error:  # noqa: BLE001 - a closed session, no host: told like an answer
+            self._slots.release()
+            future.set_exception(error)
+            return future
+
+        def came(rows: Any) -> None:
+            self._note(loop, (future, response, rows, None))
+
+        def failed(error: BaseException) -> None:
+            self._note(loop, (future, response, None, error))
+
+        response.add_callbacks(came, failed)
+        return future
+
+    def _note(self, loop: asyncio.AbstractEventLoop, answer: Any) -> None:
+        """In the reactor's thread. What is appended before the flag is read is seen by whoever lowers it."""
+        self._came.append(answer)
+        if not self._woken:
+            self._woken = True
+            try:
+                loop.call_soon_threadsafe(self._deliver)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                pass
+
+    def _deliver(self) -> None:
+        self._woken = False
+        while self._came:
+            future, response, rows, error = self._came.popleft()
+            self._slots.release()
+            if future.done():
+                continue
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result((rows or [], response._paging_state))

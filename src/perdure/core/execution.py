@@ -269,11 +269,22 @@ class Execution:
     def _missing(self, recorded: Event) -> None:
         if isinstance(self.outcome, Parked):
             return
-        ended = "it ended instead" if self.outcome is not None else "it asked for nothing"
         raise Diverged(
-            f"history has {_describe(recorded)} at event {recorded.seq}, the code did not ask for it: {ended} "
-            f"{self.location()}"
+            f"history has {_describe(recorded)} at event {recorded.seq}, the code did not ask for it: {self._instead()}"
         )
+
+    def _instead(self) -> str:
+        """What user code did, and where."""
+        outcome = self.outcome
+        if outcome is None:
+            return f"it asked for nothing {self.location()}"
+        if isinstance(outcome, Failed):
+            frames = [line.strip() for line in outcome.stack_trace.splitlines() if line.startswith("  File ")]
+            return f"it raised {outcome.error_type}: {outcome.message} ({frames[-1] if frames else 'no line is known'})"
+        code = getattr(getattr(self._coro, "inner", self._coro), "gi_code", None) or getattr(
+            getattr(self._coro, "inner", self._coro), "cr_code", None
+        )
+        return f"it returned (function at {code.co_filename}:{code.co_firstlineno})" if code else "it returned"
 
     # -- looking and letting go -----------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import Any
 from cassandra import DriverException
 from cassandra.cluster import NoHostAvailable
 
+from perdure.adapters.cassandra.connecting import connect
 from perdure.adapters.cassandra.errors import unavailable
 from perdure.adapters.cassandra.settings import CassandraSettings
 from perdure.ports.errors import PortError
@@ -52,9 +53,7 @@ async def create_schema(settings: CassandraSettings, replication: Mapping[str, i
 
 
 def _create(settings: CassandraSettings, replication: Mapping[str, int]) -> None:
-    from perdure.adapters.cassandra.driver import connect  # noqa: PLC0415 - it checks the version that is made here
-
-    cluster, session = connect(settings, None)
+    cluster, session = connect(settings)
     try:
         session.execute(keyspace_statement(settings.keyspace, replication))
         session.set_keyspace(settings.keyspace)

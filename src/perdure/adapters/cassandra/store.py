@@ -1,0 +1,135 @@
+"""The history store on Cassandra.
+
+Order within an append: events and indexes, then the rows of `instances` that speak of them, then the partition's
+checkpoint. So a row never names an event that is not there, and a checkpoint covers only what is stored. An append that
+fails half-way is repeated by its owner or the next one, and lands on the same keys with the same or later timestamps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from perdure.adapters.cassandra.driver import Driver
+from perdure.adapters.cassandra.forgetting import forget_tombstones
+from perdure.adapters.cassandra.listing import Listing
+from perdure.adapters.cassandra.packing import chunks, unpacked
+from perdure.adapters.cassandra.requests import Requests
+from perdure.adapters.cassandra.rows import Held, get_places, get_rows
+from perdure.adapters.cassandra.writing import Writing, ends_something
+from perdure.core.rows import InstanceRow
+from perdure.ports.errors import StoreUnavailable
+from perdure.ports.store import EPOCH_SHIFT, Filter, HistoryStore, Page, StoredEvent, StoredInstance, StoredTurn
+
+__all__ = ["CassandraHistoryStore"]
+
+Rows = list[InstanceRow]  # inside the class, `list` is the method
+Histories = list[list[StoredEvent]]
+
+READINGS = 4
+READING_PAUSE_SECONDS = 0.05
+
+
+class CassandraHistoryStore(HistoryStore):
+    """Of one event loop; several may share a driver. Namespaces may share a keyspace."""
+
+    def __init__(self, driver: Driver, namespace: str) -> None:
+        self._requests = Requests(driver)
+        self._namespace = namespace
+        self._listing = Listing(self._requests, namespace)
+        self._days: set[int] = set()  # rows of `days` are never deleted: once noted, noted
+
+    async def append(self, partition: int, stored_to: int, position: int, turns: Sequence[StoredTurn]) -> None:
+        ending = [turn.row.instance_id for turn in turns if ends_something(turn)]
+        places = await get_places(self._requests, self._namespace, ending)
+        writing = Writing(self._requests, self._namespace, partition, position, places)
+        await self._requests.write(writing.beside_rows(turns))
+        await self._requests.write(writing.visible_days(self._days))
+        self._days |= writing.days
+        await self._requests.write(writing.rows(turns))
+        placed = position >> EPOCH_SHIFT << EPOCH_SHIFT | stored_to
+        # Its own value is its timestamp, so the highest stays.
+        await self._requests.write(
+            [self._requests.bound("put_checkpoint", self._namespace, "history", partition, placed, placed)]
+        )
+
+    async def load(self, instance_ids: Sequence[str], *, events: bool = True) -> dict[str, StoredInstance]:
+        ids = list(dict.fromkeys(instance_ids))
+        if not events:
+            held = await get_rows(self._requests, self._namespace, ids)
+            return {key: StoredInstance(held[key].row) for key in ids if key in held}
+        found: dict[str, StoredInstance] = {}
+        wanted = ids
+        for reading in range(READINGS):
+            if reading:
+                await asyncio.sleep(READING_PAUSE_SECONDS)
+            held = await get_rows(self._requests, self._namespace, wanted)
+            rows = [held[key].row for key in wanted if key in held]
+            wanted = []
+            for row, history in zip(rows, await self._histories(rows), strict=True):
+                found[row.instance_id] = StoredInstance(row, history)
+                if row.status != "PURGED" and len(history) < row.last_seq:
+                    wanted.append(row.instance_id)  # replaced between the two reads, so the row is another by now
+            if not wanted:
+                return {key: found[key] for key in ids if key in found}
+        lacking = found[wanted[0]]
+        raise StoreUnavailable(
+            f"Cassandra holds {len(lacking.events)} of {lacking.row.last_seq} events of instance {wanted[0]!r}: a write"
+            " is under way, or nodes lack writes (read with LOCAL_QUORUM, and repair them)"
+        )
+
+    async def _histories(self, rows: Rows) -> Histories:
+        places = [
+            (number, chunk)
+            for number, row in enumerate(rows)
+            if row.last_seq > 0 and row.status != "PURGED"
+            for chunk in chunks(row.last_seq)
+        ]
+        answers = await self._requests.read_all(
+            self._requests.bound(
+                "get_history", self._namespace, rows[at].instance_id, rows[at].run, rows[at].generation, chunk
+            )
+            for at, chunk in places
+        )
+        found: Histories = [[] for _ in rows]
+        packed: dict[int, list[tuple[int, int, bytes]]] = {}
+        for (number, _), answer in zip(places, answers, strict=True):
+            packed.setdefault(number, []).extend(answer)  # type: ignore[arg-type]
+        for number, some in packed.items():
+            found[number] = unpacked(some, rows[number].last_seq)
+        return found
+
+    async def stored_to(self, partition: int, epoch: int = 0) -> int:
+        found = await self._requests.read("get_checkpoint", self._namespace, "history", partition)
+        placed: int = found[0][0] if found else 0
+        return placed - (epoch << EPOCH_SHIFT) if placed >> EPOCH_SHIFT == epoch else 0
+
+    async def list(self, where: Filter, limit: int, after: str = "") -> Page:
+        return await self._listing.page(where, limit, after)
+
+    async def stalled(self, partition: int, limit: int) -> Rows:
+        found: Rows = []
+        async for page in self._requests.pages("get_stalled", self._namespace, partition):
+            for start in range(0, len(page), 100):
+                ids = [instance_id for (instance_id,) in page[start : start + 100]]
+                held = await get_rows(self._requests, self._namespace, ids)
+                over = [key for key in ids if key not in held or not _stalls(held[key], partition)]
+                found += [held[key].row for key in ids if key not in over]
+                await self._unnote(partition, [held[key] for key in over if key in held])
+                if len(found) >= limit:
+                    return found[:limit]
+        return found
+
+    async def _unnote(self, partition: int, over: Sequence[Held]) -> None:
+        """At the position that says so: if it stalls again, that is later."""
+        await self._requests.write(
+            self._requests.bound("drop_stalled", held.position, self._namespace, partition, held.row.instance_id)
+            for held in over
+        )
+
+    async def forget_tombstones(self, before_us: int) -> int:
+        return await forget_tombstones(self._requests, self._namespace, before_us)
+
+
+def _stalls(held: Held, partition: int) -> bool:
+    return held.row.status == "STALLED" and held.partition == partition

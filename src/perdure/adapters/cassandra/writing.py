@@ -1,0 +1,126 @@
+"""An append as statements.
+
+The law: whatever is deleted or replaced is so by timestamps alone, so order and repetition of appends do not matter.
+What was stored before is read only for turns that begin a generation or purge, to know which partitions end; what is
+read may be later than the append itself, and then its rows are later than the deletes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from perdure.adapters.cassandra.packing import CHUNK_EVENTS, chunks, packed
+from perdure.adapters.cassandra.places import day_of, instance_key, shard_of
+from perdure.adapters.cassandra.requests import Requests
+from perdure.codec.avro import encode
+from perdure.core.rows import InstanceRow
+from perdure.ports.store import StoredTurn
+
+__all__ = ["Place", "Writing", "ends_something"]
+
+
+class Place(NamedTuple):
+    """What is stored of an instance already. The columns of the query get_places."""
+
+    instance_id: str
+    position: int
+    run: str
+    generation: int
+    last_seq: int
+    status: str
+    created_at_us: int
+
+
+def ends_something(turn: StoredTurn) -> bool:
+    """Its generation's beginning ends the one before; without events nothing is known of it."""
+    return turn.row.status == "PURGED" or not turn.events or turn.events[0].seq == 1
+
+
+class Writing:
+    """One append's. `stored` holds the places of instances whose turn ends something."""
+
+    def __init__(
+        self, requests: Requests, namespace: str, partition: int, position: int, stored: dict[str, Place]
+    ) -> None:
+        self._requests = requests
+        self._namespace = namespace
+        self._partition = partition
+        self._position = position
+        self._stored = stored
+
+    def beside_rows(self, turns: Sequence[StoredTurn]) -> Iterator[Any]:
+        """Everything but the rows of `instances`, which speak of it and so come after it."""
+        visible_days, tombstone_days = set(), set()
+        for turn in turns:
+            row = turn.row
+            stored = self._stored.get(row.instance_id)
+            if stored is not None:
+                if stored.position > self._position and _ended(stored, row):
+                    continue  # a late one, of what was replaced since
+                yield from self._deleted(stored, row)
+            if row.status == "PURGED":
+                tombstone_days.add(day_of(row.updated_at_us))
+                yield self._tombstone(row)
+                continue
+            visible_days.add(day_of(row.created_at_us))
+            yield from self._history(turn)
+            yield self._visible(row)
+            if row.status == "STALLED":
+                yield self._bound("put_stalled", self._partition, row.instance_id, self._position, self._position)
+        self.days = visible_days
+        yield from (self._bound("put_day", "tombstones", day) for day in tombstone_days)
+
+    def visible_days(self, known: set[int]) -> list[Any]:
+        """After `beside_rows`: the days of this append that are not known to be noted."""
+        return [self._bound("put_day", "visibility", day) for day in self.days - known]
+
+    def rows(self, turns: Sequence[StoredTurn]) -> Iterator[Any]:
+        at = self._position
+        for turn in turns:
+            row = turn.row
+            yield self._bound(
+                "put_instance", instance_key(row.instance_id), self._partition, at, row.run, row.generation,
+                row.last_seq, row.name, row.status, row.created_at_us, row.updated_at_us, encode(row), at,
+            )  # fmt: skip
+
+    def _history(self, turn: StoredTurn) -> Iterator[Any]:
+        row = turn.row
+        for first_seq, n, codec, blob in packed(turn.events):
+            chunk = first_seq // CHUNK_EVENTS
+            yield self._bound(
+                "put_history", row.instance_id, row.run, row.generation, chunk, first_seq, n, codec, blob,
+                self._position,
+            )  # fmt: skip
+
+    def _visible(self, row: InstanceRow) -> Any:
+        return self._bound(
+            "put_visible", day_of(row.created_at_us), shard_of(row.instance_id), -row.created_at_us, row.instance_id,
+            row.name, row.status, self._position,
+        )  # fmt: skip
+
+    def _deleted(self, stored: Place, row: InstanceRow) -> Iterator[Any]:
+        """What of the stored place the row's end or beginning leaves behind."""
+        if stored.status == "PURGED" or not _ended(stored, row):
+            return
+        for chunk in chunks(stored.last_seq):
+            yield self._deletion("drop_history", row.instance_id, stored.run, stored.generation, chunk)
+        if row.status == "PURGED" or row.created_at_us != stored.created_at_us:
+            created = stored.created_at_us
+            yield self._deletion("drop_visible", day_of(created), shard_of(row.instance_id), -created, row.instance_id)
+
+    def _tombstone(self, row: InstanceRow) -> Any:
+        return self._bound(
+            "put_tombstone", day_of(row.updated_at_us), shard_of(row.instance_id), row.updated_at_us, row.instance_id,
+            self._position, self._position,
+        )  # fmt: skip
+
+    def _bound(self, query: str, *values: object) -> Any:
+        return self._requests.bound(query, self._namespace, *values)
+
+    def _deletion(self, query: str, *key: object) -> Any:
+        return self._requests.bound(query, self._position, self._namespace, *key)
+
+
+def _ended(stored: Place, row: InstanceRow) -> bool:
+    return row.status == "PURGED" or (stored.run, stored.generation) != (row.run, row.generation)

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
+from pydantic import SecretStr
 
 from perdure.adapters.system import SystemClock, SystemEntropy
 from perdure.client.log_transport import LogTransport
 from perdure.core.errors import PerdureError
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock, Entropy
+from perdure.ports.errors import PortError
 from perdure.ports.log import Log, TopicSpec
 from perdure.ports.store import HistoryStore, TimerStore
 from perdure.roles.activities import ActivitySettings, ActivityWorker
@@ -39,15 +41,27 @@ from perdure.workflow.app import App
 from perdure.workflow.code import Library
 
 if TYPE_CHECKING:
+    from perdure.adapters.cassandra.settings import CassandraSettings
+    from perdure.adapters.kafka import KafkaSettings
     from perdure.adapters.sqlite.reading import DatabaseReading
+    from perdure.services.settings import ServiceSettings
 
 __all__ = [
     "Engine",
     "EngineFailed",
     "EngineSettings",
     "Ports",
+    "cassandra_settings",
+    "check_tables",
+    "create_tables",
+    "kafka_cassandra_ports",
+    "kafka_log",
+    "kafka_settings",
+    "kafka_topic_settings",
+    "keyspace_statements",
     "memory_ports",
     "read_database",
+    "relax_collector",
     "sqlite_ports",
     "system_clock",
     "topic_specs",
@@ -138,6 +152,143 @@ def memory_ports(clock: Clock, entropy: Entropy, *, beside: Ports | None = None)
         return Ports(shared, beside.store, beside.timers, clock, entropy, shared.close)
     memory_log = MemoryLog(MemoryBroker(clock))
     return Ports(memory_log, MemoryHistoryStore(), MemoryTimerStore(), clock, entropy, memory_log.close)
+
+
+# -- services: one role in a process, on Kafka and Cassandra ---------------------------------------------------
+
+
+def kafka_settings(settings: ServiceSettings, client_id: str) -> KafkaSettings:
+    """What the environment says of Kafka, as its adapter takes it."""
+    from perdure.adapters.kafka import KafkaSecurity, KafkaSettings  # noqa: PLC0415
+
+    transport = "SSL" if settings.kafka_tls else "PLAINTEXT"
+    mechanism = settings.kafka_mechanism or "PLAIN"
+    security = KafkaSecurity(
+        protocol=transport if settings.kafka_username is None else f"SASL_{transport}",
+        mechanism=mechanism,
+        username=settings.kafka_username,
+        password=_revealed(settings.kafka_password),
+        ca_file=_text(settings.kafka_ca_file),
+        certificate_file=_text(settings.kafka_certificate_file),
+        key_file=_text(settings.kafka_key_file),
+        key_password=_revealed(settings.kafka_key_password),
+    )
+    return KafkaSettings(
+        settings.kafka_servers,
+        security,
+        client_id=client_id,
+        replication=settings.replication,
+        insync_min=settings.insync_min,
+    )
+
+
+def cassandra_settings(settings: ServiceSettings) -> CassandraSettings:
+    """What the environment says of Cassandra, as its adapter takes it."""
+    from perdure.adapters.cassandra.settings import CassandraSecurity, CassandraSettings  # noqa: PLC0415
+
+    security = CassandraSecurity(
+        username=settings.cassandra_username,
+        password=_revealed(settings.cassandra_password),
+        tls=settings.cassandra_tls,
+        ca_file=_text(settings.cassandra_ca_file),
+        certificate_file=_text(settings.cassandra_certificate_file),
+        key_file=_text(settings.cassandra_key_file),
+        key_password=_revealed(settings.cassandra_key_password),
+    )
+    return CassandraSettings(
+        settings.cassandra_hosts, settings.keyspace, security, local_dc=settings.cassandra_datacenter or ""
+    )
+
+
+async def kafka_log(settings: ServiceSettings, client_id: str) -> Log:
+    """Connected. Raises PortError, naming the servers, if none answers or the files of its security are wrong."""
+    from perdure.adapters.kafka import KafkaLog  # noqa: PLC0415
+
+    opened = KafkaLog(kafka_settings(settings, client_id))
+    try:
+        await opened.connect()
+    except OSError as error:  # certificates and keys are read here
+        raise PortError(
+            f"the certificate or key files for Kafka cannot be used ({error.strerror or error}): check PERDURE_KAFKA_CA_FILE, "
+            "PERDURE_KAFKA_CERTIFICATE_FILE, PERDURE_KAFKA_KEY_FILE and PERDURE_KAFKA_KEY_PASSWORD"
+        ) from None
+    return opened
+
+
+async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str) -> Ports:
+    """A process's way to both clusters. Raises PortError, StoreUnavailable, telling which does not answer and why."""
+    from perdure.adapters.cassandra import (  # noqa: PLC0415
+        CassandraHistoryStore,
+        CassandraTimerStore,
+        open_driver,
+    )
+
+    topics = Topics(settings.namespace)
+    opened = await kafka_log(settings, f"perdure-{role}-{owner}")
+    try:
+        driver = await open_driver(cassandra_settings(settings))
+    except BaseException:
+        await opened.close()
+        raise
+
+    async def close() -> None:
+        await opened.close()
+        await driver.close()
+
+    return Ports(
+        opened,
+        CassandraHistoryStore(driver, topics),
+        CassandraTimerStore(driver, topics),
+        SystemClock(),
+        SystemEntropy(),
+        close,
+    )
+
+
+def kafka_topic_settings(settings: ServiceSettings) -> dict[str, str]:
+    """What every topic is created with."""
+    from perdure.adapters.kafka.topics import topic_settings  # noqa: PLC0415
+
+    return topic_settings(kafka_settings(settings, "perdure-bootstrap"))
+
+
+def keyspace_statements(settings: ServiceSettings, *, development: bool) -> list[str]:
+    """The keyspace and its tables as CQL, for whoever creates them by hand."""
+    from perdure.adapters.cassandra.schema import (  # noqa: PLC0415
+        SCHEMA_VERSION,
+        keyspace_statement,
+        schema_statements,
+    )
+
+    tables = [each for version in range(1, SCHEMA_VERSION + 1) for each in schema_statements(version)]
+    return [keyspace_statement(settings.keyspace, _copies(settings, development=development)), *tables]
+
+
+async def create_tables(settings: ServiceSettings, *, development: bool) -> None:
+    """Keyspace and tables; idempotent. Raises StoreUnavailable, PortError."""
+    from perdure.adapters.cassandra.schema import create_schema  # noqa: PLC0415
+
+    await create_schema(cassandra_settings(settings), _copies(settings, development=development))
+
+
+async def check_tables(settings: ServiceSettings) -> None:
+    """Needs no right to create. Raises StoreUnavailable, and PortError where this version's tables are not there."""
+    from perdure.adapters.cassandra.driver import open_driver  # noqa: PLC0415
+
+    driver = await open_driver(cassandra_settings(settings))
+    await driver.close()
+
+
+def _copies(settings: ServiceSettings, *, development: bool) -> dict[str, int]:
+    return {"" if development else settings.cassandra_datacenter or "": settings.replication}
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 GC_THRESHOLDS_DEFAULT = ((700, 10, 10), (2_000, 10, 10), (2_000, 10, 0))  # of CPython 3.11 to 3.14

@@ -13,10 +13,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from perdure.cli.bootstrap import bootstrap
 from perdure.cli.dev import dev
 from perdure.cli.exits import Exit, exit_of
 from perdure.cli.output import note, shown
 from perdure.cli.reading import describe, get, history, list_instances
+from perdure.cli.run import run
 from perdure.cli.starting import rerun, start
 from perdure.cli.steering import pause, purge, raise_event, resume, terminate
 from perdure.cli.waiting import wait
@@ -79,6 +81,8 @@ def root(
 
 for _name, _command in (
     ("dev", dev),
+    ("run", run),
+    ("bootstrap", bootstrap),
     ("start", start),
     ("get", get),
     ("describe", describe),

@@ -35,7 +35,7 @@ class InstanceSnapshot:
 
 @dataclass(slots=True)
 class Reply:
-    """`accepted`, or a rejection with one of `perdure.core.decide.REJECTIONS` and a sentence that says what to do."""
+    """`accepted`, or a rejection with one of `perdure.core.refusals.REJECTIONS` and a sentence that says what to do."""
 
     correlation: str  # the command_id
     token: str  # the reply address's second half

@@ -84,4 +84,6 @@ def _decoded(value: bytes, topic: str) -> Layout:
         found = json.loads(value)
         return Layout(int(found["partitions"]), int(found["form"]))
     except (ValueError, KeyError, TypeError):
-        raise PortError(f"topic {topic} holds something that is no layout: was it written by another program?") from None
+        raise PortError(
+            f"topic {topic} holds something that is no layout: was it written by another program?"
+        ) from None

@@ -29,7 +29,7 @@ PREFIX: Final = "PERDURE_"
 _CHECKED_PREFIXES: Final = ("PERDURE_KAFKA_", "PERDURE_CASSANDRA_")
 _SERVER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:@/,\[\]]+):([0-9]{1,5})")
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_KEYSPACE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,47}")
+_KEYSPACE: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
@@ -80,8 +80,9 @@ class ServiceSettings(BaseSettings):
         return tuple(_servers(self.log.removeprefix("kafka://")))
 
     @property
-    def cassandra_servers(self) -> tuple[str, ...]:
-        return tuple(_servers(self.store.removeprefix("cassandra://").partition("/")[0]))
+    def cassandra_hosts(self) -> tuple[tuple[str, int], ...]:
+        servers = _servers(self.store.removeprefix("cassandra://").partition("/")[0])
+        return tuple((host.strip("[]"), int(port)) for host, _, port in (each.rpartition(":") for each in servers))
 
     @property
     def keyspace(self) -> str:
@@ -109,7 +110,7 @@ class ServiceSettings(BaseSettings):
         if not given.startswith("cassandra://") or not _servers(servers) or not _KEYSPACE.fullmatch(keyspace):
             raise ValueError(
                 "is no address of Cassandra: write cassandra://host:port/keyspace, more servers after commas, the "
-                "keyspace of letters, digits and _"
+                "keyspace of lower-case letters, digits and _"
             )
         return given
 

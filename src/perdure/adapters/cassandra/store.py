@@ -94,7 +94,7 @@ class CassandraHistoryStore(HistoryStore):
         found: Histories = [[] for _ in rows]
         packed: dict[int, list[tuple[int, int, bytes]]] = {}
         for (number, _), answer in zip(places, answers, strict=True):
-            packed.setdefault(number, []).extend(answer)  # type: ignore[arg-type]
+            packed.setdefault(number, []).extend(answer)
         for number, some in packed.items():
             found[number] = unpacked(some, rows[number].last_seq)
         return found

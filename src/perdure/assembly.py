@@ -18,6 +18,7 @@ import structlog
 from pydantic import SecretStr
 
 from perdure.adapters.system import SystemClock, SystemEntropy
+from perdure.client.errors import EngineUnavailable
 from perdure.client.log_transport import LogTransport
 from perdure.core.errors import PerdureError
 from perdure.core.names import Topics
@@ -223,7 +224,7 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
         open_driver,
     )
 
-    topics = Topics(settings.namespace)
+    clock = SystemClock()
     opened = await kafka_log(settings, f"perdure-{role}-{owner}")
     try:
         driver = await open_driver(cassandra_settings(settings))
@@ -237,9 +238,9 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
 
     return Ports(
         opened,
-        CassandraHistoryStore(driver, topics),
-        CassandraTimerStore(driver, topics),
-        SystemClock(),
+        CassandraHistoryStore(driver, settings.namespace),
+        CassandraTimerStore(driver, settings.namespace, clock),
+        clock,
         SystemEntropy(),
         close,
     )
@@ -304,6 +305,10 @@ def relax_collector() -> None:
         gc.set_threshold(*GC_THRESHOLDS)
 
 
+WORKER_RESTARTS_MAX = 4
+"""Times an engine replaces a worker whose threads are held by activities past their time-out; then it gives up."""
+
+
 class Engine:
     """All roles in the running event loop: `start`, use `transport`, `stop`."""
 
@@ -316,6 +321,8 @@ class Engine:
         self.topics = Topics(self.settings.namespace)
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()  # services drain and exit when it is set
+        self.worker_restarts = 0
+        self._restarting: asyncio.Task[None] | None = None
         self._watch = watch
         self._decider: Decider | None = None
         self._started = False
@@ -333,16 +340,9 @@ class Engine:
             self._decider,
             dataclasses.replace(settings.orchestrator, owner=owner),
             on_failure=self._fail,
+            on_trouble=self._tell_clients,
         )
-        self.worker = ActivityWorker(
-            app=self.app,
-            log=ports.log,
-            clock=ports.clock,
-            topics=self.topics,
-            slots=slots,
-            settings=settings.activities,
-            on_exhausted=lambda: self._fail("too many activities hold a thread past their time-out"),
-        )
+        self.worker = self._make_worker(slots)
         self.timers = TimerService(
             log=ports.log, store=ports.timers, clock=ports.clock, topics=self.topics, settings=settings.timers
         )
@@ -364,6 +364,8 @@ class Engine:
             return
         self._started = False
         await self.transport.close()
+        if self._restarting is not None:
+            await asyncio.gather(self._restarting, return_exceptions=True)
         await self.worker.stop()
         await self.orchestrator.stop()
         await self.timers.stop()
@@ -381,6 +383,33 @@ class Engine:
             on_exhausted=lambda: self._fail("too many orchestrators never returned and hold their threads"),
         )
         return decider, ThreadSlots(self.settings.threads)
+
+    def _make_worker(self, slots: Slots) -> ActivityWorker:
+        ports = self.ports
+        return ActivityWorker(
+            app=self.app, log=ports.log, clock=ports.clock, topics=self.topics, slots=slots,
+            settings=self.settings.activities, on_exhausted=self._worker_is_exhausted,
+        )  # fmt: skip
+
+    def _worker_is_exhausted(self) -> None:
+        """It has drained. Its stuck threads cannot be stopped; a new worker gets new ones, a bounded number of times."""
+        self.worker_restarts += 1
+        if self.worker_restarts > WORKER_RESTARTS_MAX:
+            self._fail("too many activities hold a thread past their time-out")
+        elif self._started:
+            log.error("activities hold too many threads past their time-out; the worker begins anew with others")
+            self._restarting = asyncio.get_running_loop().create_task(self._restart_worker())
+
+    async def _restart_worker(self) -> None:
+        await self.worker.stop()
+        self.worker = self._make_worker(ThreadSlots(self.settings.threads))
+        await self.worker.start()
+
+    def _tell_clients(self, error: Exception) -> None:
+        """A partition cannot be served for a while: whoever waits now is told why, instead of nothing."""
+        self.transport.fail_pending(
+            EngineUnavailable(f"{error}. The request may still take effect: repeat it under the same command ID")
+        )
 
     def _fail(self, reason: str) -> None:
         failure = EngineFailed(f"{reason}: the process has to be restarted; nothing accepted is lost")

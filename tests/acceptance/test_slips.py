@@ -73,3 +73,45 @@ def test_a_forked_child_is_told_that_the_engine_is_its_parents(tmp_path):
     run = [sys.executable, "-W", "ignore", "-c", FORKED, str(tmp_path / "w.db")]
     done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.strip() == "0", done.stderr
+
+
+KEPT = []
+
+
+@app.workflow
+def leaks(ctx, _):
+    KEPT.append(ctx)
+    yield ctx.wait_for_external_event("go")
+    return "as history has it"
+
+
+@app.workflow
+def slips(ctx, what):
+    wrong = {"timeout": {"timeout": 5}, "retry": {"retry_policy": 5}}[what]
+    try:
+        yield ctx.call_activity("nothing", **wrong)
+    except TypeError as error:
+        return str(error)
+
+
+def test_a_context_that_was_kept_is_refused_outside_its_turn(tmp_path):
+    with wf.embedded(app, tmp_path / "w.db") as client:
+        instance_id = client.schedule_new_workflow(leaks)
+        client.wait_for_workflow_start(instance_id, timeout_in_seconds=30)
+        for use in (
+            lambda ctx: ctx.call_activity("x"),
+            lambda ctx: ctx.continue_as_new(1),
+            lambda ctx: ctx.set_custom_status(1),
+        ):
+            with pytest.raises(RuntimeError, match="outside its turn"):
+                use(KEPT[-1])
+        client.raise_workflow_event(instance_id, "go")
+        state = client.wait_for_workflow_completion(instance_id, timeout_in_seconds=30)
+        assert state.serialized_output == '"as history has it"'
+
+
+@pytest.mark.parametrize(("what", "told"), [("timeout", "timeout is a timedelta"), ("retry", "is a RetryPolicy")])
+def test_arguments_of_a_wrong_type_are_named_where_they_are_given(tmp_path, what, told):
+    with wf.embedded(app, tmp_path / "w.db") as client:
+        instance_id = client.schedule_new_workflow(slips, input=what)
+        assert told in client.wait_for_workflow_completion(instance_id, timeout_in_seconds=30).serialized_output

@@ -15,22 +15,21 @@ from tests.brokers.errors import BrokersUnavailable
 START_SECONDS_MAX = 120
 STOP_SECONDS_MAX = 20
 POLL_SECONDS = 0.1
+STARTED: list[subprocess.Popen[bytes]] = []  # kept: a collected one warns that its process still runs, as it shall
 
 
 def spawn(command: list[str], log: Path) -> int:
     """In a session of its own: an interrupt at the terminal is the test run's, the brokers are ended by it."""
     with log.open("ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
-        ).pid
+        )
+    STARTED.append(process)
+    return process.pid
 
 
 def alive(pid: int, mark: str) -> bool:
     """Whether the process runs and is the one that was started: numbers are reused, `mark` is in its command line."""
-    try:
-        os.waitpid(pid, os.WNOHANG)  # a child of ours that ended must not stay a zombie, which would look alive
-    except ChildProcessError:
-        pass
     try:
         if not Path("/proc/self").exists():
             os.kill(pid, 0)
@@ -39,6 +38,9 @@ def alive(pid: int, mark: str) -> bool:
         command_line = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
+    if state == "Z":
+        for process in STARTED:
+            process.poll()  # a child of ours: read how it ended, and it is gone
     # Empty for a moment while a process becomes its program, and for a zombie.
     return state != "Z" and (not command_line or mark.encode() in command_line)
 
@@ -65,8 +67,11 @@ def end(pid: int, mark: str) -> None:
     """SIGTERM, and SIGKILL if that is not obeyed in time."""
     for number, seconds in ((signal.SIGTERM, STOP_SECONDS_MAX), (signal.SIGKILL, 5)):
         if not alive(pid, mark):
-            return
+            break
         os.kill(pid, number)
         deadline = time.monotonic() + seconds
         while alive(pid, mark) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
+    for process in STARTED:
+        if process.pid == pid:
+            process.wait(STOP_SECONDS_MAX)  # its threads may outlive its first one for a moment

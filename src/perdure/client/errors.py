@@ -34,7 +34,7 @@ class Unauthorized(PerdureError):
 
 
 class CommandRejected(PerdureError):
-    """The engine refused a command. `reason` is one of `perdure.core.decide.REJECTIONS`."""
+    """The engine refused a command. `reason` is one of `perdure.core.refusals.REJECTIONS`."""
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)

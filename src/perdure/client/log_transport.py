@@ -109,6 +109,10 @@ class LogTransport(Transport):
         await self._log.bounds(self._topics.instances, 0)
         await self._store.stored_to(0)
 
+    def fail_pending(self, error: Exception) -> None:
+        """Whoever waits now is told; later requests are asked as ever."""
+        self._requests.fail_all(error)
+
     def abort(self, error: Exception) -> None:
         """The engine cannot go on: whoever waits, and whoever asks from now on, is told why."""
         self._end(error)

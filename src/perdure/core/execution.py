@@ -180,6 +180,8 @@ class Execution:
 
     def _step(self, function: Callable[[Any], Any]) -> None:
         """The boundary of user code: one call of the runner per fact, whatever happens inside."""
+        scheduler = self.scheduler
+        scheduler.in_turn = True
         try:
             self.runner(function, None)
         except StallSignal as signal:
@@ -196,6 +198,8 @@ class Execution:
             self.outcome = Failed(type(error).__name__, text_of(error), _trace(error))
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like must not end the engine
             self.outcome = Parked("base exception", f"{type(error).__name__}({text_of(error)}) {_where(error)}")
+        finally:
+            scheduler.in_turn = False
 
     def _first(self, _: None) -> None:
         try:

@@ -53,7 +53,7 @@ class Scheduler:
     """The recorder behind an orchestrator's context; one per generation."""
 
     __slots__ = (
-        "actions", "buffer", "cause", "continuation", "generation", "instance_id", "next_task_id", "now_us", "open",
+        "actions", "buffer", "cause", "continuation", "generation", "in_turn", "instance_id", "next_task_id", "now_us", "open",
         "parent_id", "replaying", "run", "sealed", "waiters", "workflow_name",
     )  # fmt: skip
 
@@ -67,6 +67,7 @@ class Scheduler:
         self.cause = 0  # and its seq
         self.replaying = False
         self.sealed = False
+        self.in_turn = True  # user code is being resumed; what is asked for at other times no history could explain
         self.next_task_id = 1
         self.actions: list[Action] = []  # asked for while handling the present fact
         self.open: dict[int, Task[Any]] = {}  # by task id
@@ -99,6 +100,7 @@ class Scheduler:
         return self._opened(Task(task_id, f"timeout of {event_name}" if event_name else "timer"))
 
     def wait_event(self, name: str, *, timeout_at_us: int | None, decode: Decode) -> Task[Any]:
+        self._check_turn()
         key = name.lower()
         task: Task[Any] = Task(0, f"event {name}", decode)
         buffered = self.buffer.get(key)
@@ -115,10 +117,12 @@ class Scheduler:
         return task
 
     def continue_as_new(self, input: str, save_events: bool) -> None:
+        self._check_turn()
         if not self.sealed:
             self.continuation = Continuation(input, save_events)
 
     def set_custom_status(self, value: str) -> None:
+        self._check_turn()
         if self.sealed:
             return
         for action in self.actions:
@@ -168,7 +172,14 @@ class Scheduler:
 
     # ------------------------------------------------------------------------------------------------------
 
+    def _check_turn(self) -> None:
+        if not self.in_turn and not self.sealed:
+            raise RuntimeError(
+                f"ctx of {self.instance_id!r} is used outside its turn: only the orchestrator's own code may, while it runs"
+            )
+
     def _new_step(self) -> int:
+        self._check_turn()
         if self.cause >= HISTORY_EVENTS_MAX:
             raise HistoryFull(
                 f"the history of {self.instance_id!r} has {self.cause} events, the limit is {HISTORY_EVENTS_MAX}: "

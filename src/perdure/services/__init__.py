@@ -1,13 +1,15 @@
 """The engine as separate processes: each role by itself, on Kafka and Cassandra.
 
-settings.py     what the environment tells a process, and what to do about what it tells wrongly
-layout.py       what bootstrap recorded of a namespace, and every start compares
-bootstrap.py    topics, keyspace and tables: created, checked, printed for another team
-kafka_topics.py the topics as Kafka has them: settings read and set
-plan.py         what `perdure bootstrap --print` tells: topics, access rights, connections
-roles.py        one role over ports, as a process sees it: start, readiness, samples, stop
-process.py      the process: settings, ports, role, probes, signals, drain
-probes.py       /healthz, /readyz and /metrics
-samples.py      counts of the roles as Prometheus reads them
-hash_seed.py    the same order of sets in every process
+process.py        the process: settings, ports, role, probes, signals, drain
+roles.py          one role over ports, as its process sees it
+settings.py       what the environment tells, and what to do about what it tells wrongly
+probes.py         /healthz, /readyz and /metrics
+samples.py        what the roles count, as Prometheus reads it
+hash_seed.py      the same order of sets in every process
+library_logs.py   what the libraries log, in the form of our own
+layout.py         what bootstrap recorded of a namespace, compared at every start
+bootstrap.py      topics and tables: created and checked
+bootstrapping.py  bootstrap from settings, over ports that it opens
+kafka_topics.py   topics as Kafka has them: copies and settings
+plan.py           what `perdure bootstrap --print` tells those who own the clusters
 """

@@ -14,7 +14,7 @@ from typing import Final, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from perdure.core.errors import PerdureError
+from perdure.cli.exits import UsageError
 
 __all__ = ["HEALTH_PORTS", "PARTITIONS_DEFAULT", "ServiceSettings", "SettingsWrong", "read_settings"]
 
@@ -34,7 +34,7 @@ _KEYSPACE: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 
-class SettingsWrong(PerdureError, ValueError):
+class SettingsWrong(UsageError):
     """The environment lacks something, or holds something that cannot be: the text names each and what to do."""
 
 

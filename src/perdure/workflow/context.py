@@ -8,6 +8,7 @@ from typing import Any
 
 from perdure.core.awaitables import Task
 from perdure.core.errors import PayloadError
+from perdure.core.events import RetrySpec
 from perdure.core.limits import DERIVED_ID_BYTES_MAX, NAME_BYTES_MAX
 from perdure.core.scheduler import Scheduler
 from perdure.workflow import payloads
@@ -105,7 +106,7 @@ class WorkflowContext(DeterministicMixin):
             _payload(input, f"the input of activity '{name}'"),
             queue="",
             timeout_us=_timeout_us(timeout if timeout is not None else self._app.default_activity_timeout),
-            retry=retry_policy.to_spec() if retry_policy is not None else None,
+            retry=_retry(retry_policy),
             decode=_decoder(_output_type(self._app.activities, name)),
         )
 
@@ -123,13 +124,15 @@ class WorkflowContext(DeterministicMixin):
         """
         _refuse_app_id(app_id)
         name = self._app.name_of(workflow)
+        if instance_id is not None and not isinstance(instance_id, str):
+            raise TypeError(f"a child's instance id is a str, not {instance_id!r}")
         if instance_id is not None and not 0 < len(instance_id.encode()) <= DERIVED_ID_BYTES_MAX:
             raise ValueError(f"a child's instance id has 1 to {DERIVED_ID_BYTES_MAX} bytes of UTF-8")
         return self._scheduler.call_child(
             name,
             _payload(input, f"the input of child workflow '{name}'"),
             child_id=instance_id or "",
-            retry=retry_policy.to_spec() if retry_policy is not None else None,
+            retry=_retry(retry_policy),
             decode=_decoder(_output_type(self._app.workflows, name)),
         )
 
@@ -205,9 +208,17 @@ def _output_type(registry: Any, name: str) -> Any:
     return None if definition is None else definition.output_type
 
 
+def _retry(policy: RetryPolicy | None) -> RetrySpec | None:
+    if policy is not None and not isinstance(policy, RetryPolicy):
+        raise TypeError(f"a retry_policy is a RetryPolicy, not {policy!r}")
+    return None if policy is None else policy.to_spec()
+
+
 def _timeout_us(timeout: timedelta | None) -> int:
     if timeout is None:
         return 0
+    if not isinstance(timeout, timedelta):
+        raise TypeError(f"an activity's timeout is a timedelta, not {timeout!r}")
     if timeout <= timedelta(0):
         raise ValueError("an activity's timeout is longer than zero; None means no time-out")
     if timeout // _MICROSECOND > TIME_US_MAX:

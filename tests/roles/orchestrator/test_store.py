@@ -160,6 +160,24 @@ def test_a_tiny_cache_is_invisible(room):
     assert found == expected
 
 
+def test_what_is_not_stored_stays_in_memory_however_small_the_cache():
+    async def day():
+        async with World() as world:
+            node = await world.node(cache_instances_max=2)
+            await asyncio.sleep(6)
+            await world.check()
+            world.store_available = False
+            keys = [await world.start("chain", 3, minted=True) for _ in range(10)]
+            await world.ended(*keys)  # without the store: nobody had to be loaded
+            assert node.stats.loads == 0
+            world.store_available = True
+            await world.check()
+            await world.ended(await world.start("chain", 1, minted=True))
+            await until(lambda: node.stats.evictions > 8)
+
+    run_virtually(day())
+
+
 def test_evicted_and_loaded_in_the_same_breath():
     """Loads end while others are decided, with a cache that is full of what cannot go: requests find their instance."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cassandra import ConsistencyLevel, DriverException
+from cassandra import ConsistencyLevel, DriverException, ProtocolVersion
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
 from cassandra.policies import DCAwareRoundRobinPolicy, TokenAwarePolicy
@@ -53,6 +53,7 @@ def connect(settings: CassandraSettings) -> tuple[Any, Any]:
         ssl_context=security.ssl_context(),
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         connection_class=connection_class,
+        protocol_version=ProtocolVersion.V5,
         connect_timeout=settings.connect_timeout_s,
         control_connection_timeout=settings.connect_timeout_s,
     )

@@ -42,8 +42,7 @@ def _open(settings: CassandraSettings) -> Driver:
     cluster, session = connect(settings)
     try:
         check_version(session, settings)
-        session.set_keyspace(settings.keyspace)
-        return Driver(settings, cluster, session, _prepared(session))
+        return Driver(settings, cluster, session, _prepared(session, settings.keyspace))
     except (DriverException, NoHostAvailable) as error:
         cluster.shutdown()
         raise unavailable(settings, error) from error
@@ -52,12 +51,12 @@ def _open(settings: CassandraSettings) -> Driver:
         raise
 
 
-def _prepared(session: Any) -> dict[str, Any]:
+def _prepared(session: Any, keyspace: str) -> dict[str, Any]:
     statements = {}
     text = (files(__package__) / "queries.cql").read_text()
     for block in text.split("\n-- ")[1:]:
         name, _, query = block.partition("\n")
-        prepared = session.prepare(query.strip().rstrip(";"))
+        prepared = session.prepare(query.strip().rstrip(";").replace("{keyspace}", keyspace))
         prepared.is_idempotent = True  # every write carries its timestamp
         prepared.fetch_size = ROWS_PER_PAGE.get(name, OTHER_ROWS_PER_PAGE)
         statements[name] = prepared

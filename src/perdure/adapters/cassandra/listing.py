@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from perdure.adapters.cassandra.places import SHARDS, day_of
+from perdure.adapters.cassandra.places import SHARDS, day_of, first_us
 from perdure.adapters.cassandra.requests import Requests
 from perdure.adapters.cassandra.rows import get_rows
 from perdure.adapters.memory.paging import page_token, place_of
@@ -60,16 +60,17 @@ class Listing:
             start = max(start, (-created_at_us, instance_id))
         days = await self._days(where, start)
         filtered = bool(where.names or where.statuses or where.id_prefix)
-        per_shard = ROWS_PER_SHARD_MAX if filtered else max(1, min(limit + 1, ROWS_PER_SHARD_MAX))
+        per_shard = ROWS_PER_SHARD_MAX if filtered else max(1, min(limit + 1, 16 + limit // 8, ROWS_PER_SHARD_MAX))
         found: list[InstanceRow] = []
         scanned, span = 0, 1
         while days and len(found) <= limit:
             if scanned > ROWS_SCANNED_MAX:
                 return Page(found, page_token(-start[0], start[1]))
             candidates, end = await self._scan(days[:span], start, where, per_shard)
-            found += await self._confirmed(candidates, where)
+            found += await self._confirmed(candidates, where, limit + 1 - len(found))
             scanned += len(candidates)
             if end is None:
+                start = (1 - first_us(days[:span][-1]), "")  # a page that ends early goes on below these days
                 days = days[span:]
                 span = min(span * 2, DAYS_PER_QUERY_MAX) if len(candidates) < per_shard else 1
             else:
@@ -90,7 +91,7 @@ class Listing:
     ) -> tuple[list[Candidate], Order | None]:
         """Rows after start in order, and the place up to which they are complete; None: to the end of these days."""
         rows = await self._requests.read(
-            "get_visible", self._namespace, days, list(range(SHARDS)), *start, (-where.created_from_us,), per_shard
+            "get_visible", self._namespace, days, list(range(SHARDS)), *start, -where.created_from_us, per_shard
         )
         candidates = sorted((Candidate(*row) for row in rows), key=lambda candidate: candidate.order)
         counts: Counter[tuple[int, int]] = Counter()
@@ -100,11 +101,16 @@ class Listing:
                 return candidates[: place + 1], candidate.order
         return candidates, None
 
-    async def _confirmed(self, candidates: list[Candidate], where: Filter) -> list[InstanceRow]:
+    async def _confirmed(self, candidates: list[Candidate], where: Filter, wanted: int) -> list[InstanceRow]:
+        """The first rows that fit, until there are at least as many as wanted."""
         likely = [each for each in candidates if _may_fit(each, where)]
-        held = await get_rows(self._requests, self._namespace, [each.instance_id for each in likely])
-        rows = ((each, held[each.instance_id].row) for each in likely if each.instance_id in held)
-        return [row for each, row in rows if -each.created_down == row.created_at_us and _fits(row, where)]
+        found: list[InstanceRow] = []
+        while likely and len(found) < wanted:
+            some, likely = likely[:wanted], likely[wanted:]
+            held = await get_rows(self._requests, self._namespace, [each.instance_id for each in some])
+            rows = ((each, held[each.instance_id].row) for each in some if each.instance_id in held)
+            found += [row for each, row in rows if -each.created_down == row.created_at_us and _fits(row, where)]
+        return found
 
 
 def _may_fit(candidate: Candidate, where: Filter) -> bool:

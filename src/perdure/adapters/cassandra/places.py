@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zlib import crc32
 
-__all__ = ["SHARDS", "day_of", "instance_key", "shard_of"]
+__all__ = ["SHARDS", "day_of", "first_us", "instance_key", "shard_of"]
 
 DAY_US = 86_400_000_000
 
@@ -14,6 +14,10 @@ SHARDS = 16
 
 def day_of(time_us: int) -> int:
     return time_us // DAY_US
+
+
+def first_us(day: int) -> int:
+    return day * DAY_US
 
 
 def shard_of(instance_id: str) -> int:

@@ -19,6 +19,9 @@ from perdure.adapters.cassandra.errors import unavailable
 
 __all__ = ["Requests", "Row"]
 
+BURST = 8
+"""Requests begun without a look at the event loop's other work; each takes some 0.15 ms of it."""
+
 Row = tuple[Any, ...]
 Answer = tuple[list[Row], bytes | None]
 """Rows, and the state that continues them."""
@@ -82,9 +85,11 @@ class Requests:
 
         def look(future: asyncio.Future[Answer]) -> None:
             nonlocal failed
-            failed = failed or (not future.cancelled() and future.exception() is not None)
+            failed = (not future.cancelled() and future.exception() is not None) or failed
 
-        for statement in statements:
+        for number, statement in enumerate(statements):
+            if number % BURST == BURST - 1:
+                await asyncio.sleep(0)
             await self._slots.acquire()
             if failed:
                 self._slots.release()

@@ -22,6 +22,9 @@ __all__ = ["SCHEMA_VERSION", "check_version", "create_schema", "keyspace_stateme
 
 SCHEMA_VERSION = 1
 
+CHANGE_SECONDS_MAX = 60.0
+"""For one statement: all nodes must have heard of it."""
+
 
 def keyspace_statement(keyspace: str, replication: Mapping[str, int]) -> str:
     """`replication`: copies by data centre; {"": n} for a development cluster without any."""
@@ -55,11 +58,11 @@ async def create_schema(settings: CassandraSettings, replication: Mapping[str, i
 def _create(settings: CassandraSettings, replication: Mapping[str, int]) -> None:
     cluster, session = connect(settings)
     try:
-        session.execute(keyspace_statement(settings.keyspace, replication))
+        session.execute(keyspace_statement(settings.keyspace, replication), timeout=CHANGE_SECONDS_MAX)
         session.set_keyspace(settings.keyspace)
         for version in range(_version(session, settings) + 1, SCHEMA_VERSION + 1):
             for statement in schema_statements(version):
-                session.execute(statement)
+                session.execute(statement, timeout=CHANGE_SECONDS_MAX)
             session.execute("INSERT INTO schema_version (component, version) VALUES ('store', %s)", (version,))
     except (DriverException, NoHostAvailable) as error:
         raise unavailable(settings, error) from error

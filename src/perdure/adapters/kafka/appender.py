@@ -58,7 +58,9 @@ class Appender:
                     counts[record.topic] = await self._connection.count(record.topic) if known is None else known
             check_records(records, counts)
             waits = {self._enter(record) for record in records}
-        if waits:
+        if len(waits) == 1:
+            await asyncio.shield(waits.pop())
+        elif waits:
             done, _ = await asyncio.wait(waits)
             for future in done:
                 future.result()

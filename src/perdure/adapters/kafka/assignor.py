@@ -61,7 +61,7 @@ class NumberAssignor:
         self._topics = tuple(topics)
         self._claim = Claim()
 
-    def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
+    def metadata(self, _topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
         return ConsumerProtocolMemberMetadata(0, list(self._topics), _encode(self._claim))
 
     def assign(

@@ -151,7 +151,7 @@ class GroupConsumer:
         """Leaves the group, bounded; a consumer that does not end is cut off, and the group finds out."""
         try:
             await asyncio.wait_for(self._consumer.stop(), self._settings.session_timeout_ms / 1000 + 1)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever keeps it from ending, it must not keep the process
             log.warning("a consumer did not end in good order", group=self.group, error=reason(error))
             await self.cut_off()
 

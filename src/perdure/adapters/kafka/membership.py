@@ -131,7 +131,7 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
 
     # What aiokafka's coordinator calls.
 
-    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+    async def on_partitions_revoked(self, _revoked: Sequence[TopicPartition]) -> None:
         telling = self._spawn(self._tell_revoked())
         await asyncio.wait({telling, self._gone}, return_when=asyncio.FIRST_COMPLETED)
 
@@ -223,7 +223,7 @@ class _Nobody(GroupListener):
     """Stands for a listener whose join was given up."""
 
     async def on_assigned(self, partitions: Sequence[int]) -> None:
-        return
+        """Not told."""
 
     async def on_revoked(self, partitions: Sequence[int]) -> None:
-        return
+        """Not told."""

@@ -66,7 +66,8 @@ async def send(producer: AIOKafkaProducer, packed: Mapping[Place, Sequence[Batch
     try:
         for place, batches in packed.items():
             for batch in batches:
-                answers.append((place, batch, await producer.send_batch(batch, place[0], partition=place[1])))
+                answer = await producer.send_batch(batch, place[0], partition=place[1])
+                answers.append((place, batch, answer))
     except KafkaError as error:
         failure = error
     ends: dict[Place, int] = {}
@@ -90,7 +91,7 @@ async def stop_producer(producer: AIOKafkaProducer) -> None:
         task = producer._sender.sender_task
         if task is not None:
             task.cancel()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from ending, it must not keep the process
         # The sender's own failure comes out here again; whoever sent has been told.
         log.debug("a producer ended with an error", error=type(error).__name__)
     await close_client(producer.client)

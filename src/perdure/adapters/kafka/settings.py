@@ -83,7 +83,7 @@ class KafkaSettings:
     fetch_wait_ms: int = 100  # a request for records holds up a partition that wants to join it; see membership
     lazy_commit_interval_ms: int = 1_000
     retry_backoff_ms: int = 5  # aiokafka's 100 makes a tenth of all commits take 100 ms
-    transaction_backoff_ms: float = 1.0  # aiokafka's 20 bounds a producer to 25 transactions a second
+    transaction_backoff_ms: float = 2.0  # aiokafka's 20 may bound a producer to 25 transactions a second
     batch_bytes_max: int = 1_000_000  # aiokafka's 16 KiB makes a round trip of every few records
 
     def client_options(self) -> dict[str, Any]:

@@ -22,8 +22,14 @@ class Ownership:
         self.database = Path(path).resolve()  # as SQLite does: two names of one file must find one lock
         self._path = self.database.with_name(self.database.name + "-owner")
         self._descriptor = self._lock()
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+        except OSError as error:
+            self.release()
+            raise StoreUnavailable(
+                f"cannot use the database {self.database}: {error.strerror} ({self._path}). Make room, then start again"
+            ) from None
 
     def release(self) -> None:
         """Twice is harmless."""

@@ -61,6 +61,8 @@ class PartitionOwner:
             except (CommitFailed, CommitUnknown, StoreUnavailable) as error:
                 self._office.stats.commits_failed += 1
                 log.warning("the partition is taken over again", partition=self.partition, error=str(error))
+                if pause > self._office.settings.retry_s:  # not the first time: whoever waits should know why
+                    self._office.on_trouble(error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._office.settings.retry_s_max)
             finally:

@@ -32,11 +32,13 @@ class Orchestrator(GroupListener):
         settings: OrchestratorSettings | None = None,
         *,
         on_failure: Callable[[str], None] | None = None,
+        on_trouble: Callable[[Exception], None] = lambda _: None,
     ) -> None:
         self._ports = ports
         self._library = library
         self._decider = decider
         self._settings = settings or OrchestratorSettings()
+        self._on_trouble = on_trouble  # told why one cannot be served for a while
         self._on_failure = on_failure  # told why a partition cannot be served any more
         self._membership: asyncio.Future[Membership] | None = None
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -105,7 +107,7 @@ class Orchestrator(GroupListener):
             office = Office(
                 partition, membership.reader(topics.instances, partition), Layout(topics, partition, *self._counts),
                 self._ports, self._settings, self._library, self._decider, self.stats, Waiters(self._settings.waiter_silence_s),
-                Halving(self._settings.batch_requests_max),
+                Halving(self._settings.batch_requests_max), self._on_trouble,
             )  # fmt: skip
             owner = self.owners[partition] = PartitionOwner(office)
             self._owned.set()

@@ -8,6 +8,7 @@ and the next one begins from the last marker. What the log lets go of is what a 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -81,6 +82,7 @@ class Office:
     stats: Stats
     waiters: Waiters
     halving: Halving
+    on_trouble: Callable[[Exception], None] = lambda _: None  # told why a partition cannot be served for a while
 
 
 class Tenure:

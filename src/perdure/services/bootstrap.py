@@ -1,0 +1,127 @@
+"""`perdure bootstrap`: what must exist before the first service starts. Idempotent: a second run finishes or confirms.
+
+The order is the law: the recorded partition count is compared before anything is made, and recorded after everything
+was; so a namespace with a record is whole. Settings of topics that exist are never changed behind an operator's back,
+they are named with what they should be. The topic of replies is the exception: nobody reads an answer twice, so
+bootstrap lets Kafka delete old ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from perdure.assembly import topic_specs
+from perdure.core.names import Topics
+from perdure.ports.errors import PortError, TopicMissing
+from perdure.ports.log import Log, TopicSpec
+from perdure.services.kafka_topics import TopicFacts, differences
+from perdure.services.layout import Layout, layout_topic, read_layout, record_layout, verify_layout
+
+__all__ = ["Bootstrap", "TopicsOutside", "Wanted", "wanted_topics"]
+
+REPLY_RETENTION_MS: Final = 3_600_000
+"""Answers older than any request waits for them."""
+
+
+@dataclass(slots=True, frozen=True)
+class Wanted:
+    """A topic as it should be."""
+
+    name: str
+    partitions: int
+    settings: Mapping[str, str]
+
+
+class TopicsOutside(Protocol):
+    """What the log's port does not tell of topics (`KafkaTopics`)."""
+
+    async def facts(self, names: Sequence[str]) -> dict[str, TopicFacts]: ...
+
+    async def put(self, name: str, settings: Mapping[str, str]) -> None: ...
+
+
+def wanted_topics(topics: Topics, partitions: int, queues: Sequence[str], settings: Mapping[str, str]) -> list[Wanted]:
+    """All topics of a namespace, `settings` being those that every topic has."""
+    specs = topic_specs(topics, partitions)
+    specs += [TopicSpec(topics.activities(queue), partitions) for queue in queues if queue]
+    specs.append(TopicSpec(layout_topic(topics), 1))
+    replies = {**settings, "retention.ms": str(REPLY_RETENTION_MS)}
+    return [Wanted(each.name, each.partitions, replies if each.name == topics.replies else settings) for each in specs]
+
+
+class Bootstrap:
+    """`create` and `check` each return what they found wrong, in sentences: an empty list is success."""
+
+    def __init__(
+        self,
+        log: Log,
+        topics: Topics,
+        wanted: Sequence[Wanted],
+        *,
+        partitions: int,
+        copies: int,
+        outside: TopicsOutside,
+        create_tables: Callable[[], Awaitable[None]],
+        check_tables: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._log = log
+        self._topics = topics
+        self._wanted = wanted
+        self._layout = Layout(partitions)
+        self._copies = copies
+        self._outside = outside
+        self._create_tables = create_tables
+        self._check_tables = check_tables
+
+    async def create(self) -> list[str]:
+        """Raises TopicMismatch, PortError, StoreUnavailable: then it was not finished, and nothing can start on it."""
+        try:
+            known = await read_layout(self._log, self._topics)
+        except TopicMissing:
+            known = None
+        if known is not None:
+            await record_layout(self._log, self._topics, self._layout)  # raises where another one is recorded
+        await self._log.create_topics([TopicSpec(each.name, each.partitions) for each in self._wanted])
+        await self._set_up_replies()
+        await self._create_tables()
+        await record_layout(self._log, self._topics, self._layout)
+        return await self.check()
+
+    async def check(self) -> list[str]:
+        """Reads only. What cannot be reached is among what is wrong."""
+        faults = []
+        try:
+            faults += await self._check_topics()
+            recorded = await verify_layout(self._log, self._topics)
+            if recorded != self._layout:
+                faults.append(
+                    f"{recorded.partitions} partitions were recorded at bootstrap, {self._layout.partitions} are asked for: "
+                    f"set PERDURE_PARTITIONS={recorded.partitions}"
+                )
+        except PortError as error:
+            faults.append(str(error))
+        try:
+            await self._check_tables()
+        except PortError as error:
+            faults.append(str(error))
+        return faults
+
+    async def _check_topics(self) -> list[str]:
+        facts = await self._outside.facts([each.name for each in self._wanted])
+        faults = []
+        for each in self._wanted:
+            found = facts.get(each.name)
+            if found is None:
+                faults.append(f"topic {each.name} does not exist, or may not be read: `perdure bootstrap` creates it")
+                continue
+            faults += [f"topic {each.name} {text}" for text in differences(found, each.settings, self._copies)]
+        return faults
+
+    async def _set_up_replies(self) -> None:
+        name = self._topics.replies
+        wanted = next(each for each in self._wanted if each.name == name)
+        found = (await self._outside.facts([name])).get(name)
+        if found is not None and found.settings is not None and differences(found, wanted.settings, 0):
+            await self._outside.put(name, wanted.settings)

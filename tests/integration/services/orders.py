@@ -1,0 +1,37 @@
+"""An application whose activities write a ledger that the tests read: one line each time user code ran."""
+
+import os
+import time
+from datetime import timedelta
+
+import perdure as wf
+
+app = wf.App()
+
+
+def write_down(line):
+    with open(os.environ["LEDGER"], "a", encoding="utf-8") as ledger:
+        ledger.write(f"{line}\n")  # one write below the size of a pipe's buffer is not torn
+
+
+@app.activity
+def step(ctx, order):
+    write_down(f"{order['id']} {order['step']}")
+    time.sleep(order.get("seconds", 0.0))
+    return order["step"]
+
+
+@app.workflow
+def order(ctx, order_id):
+    """Three steps and a timer."""
+    done = []
+    for number in range(3):
+        done.append((yield ctx.call_activity(step, input={"id": order_id, "step": number})))
+        if number == 1:
+            yield ctx.create_timer(timedelta(milliseconds=500))
+    return done
+
+
+@app.workflow
+def slow(ctx, order_id):
+    return (yield ctx.call_activity(step, input={"id": order_id, "step": 0, "seconds": 3.0}))

@@ -1,0 +1,178 @@
+"""Bootstrap on a log in memory: its order, its faults, and what it prints."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from perdure.adapters.memory import MemoryBroker, MemoryLog
+from perdure.adapters.system import SystemClock
+from perdure.cli.program import program
+from perdure.core.names import Topics
+from perdure.ports.errors import StoreUnavailable, TopicMismatch
+from perdure.ports.log import TopicSpec
+from perdure.services.bootstrap import Bootstrap, wanted_topics
+from perdure.services.kafka_topics import TopicFacts, differences
+from perdure.services.layout import layout_topic, read_layout
+from perdure.services.plan import access_of
+
+TOPICS = Topics("shop")
+SETTINGS = {"retention.ms": "-1", "max.message.bytes": "100"}
+
+
+class Clusters:
+    """A log and a store; what was done to them, in order. `facts` by topic override what is told."""
+
+    def __init__(self):
+        self.log = MemoryLog(MemoryBroker(SystemClock()))
+        self.done = []
+        self.settings = {}
+        self.tables = False
+        self.store_down = False
+
+    def bootstrap(self, partitions=2, copies=1):
+        wanted = wanted_topics(TOPICS, partitions, ["gpu"], SETTINGS)
+        return Bootstrap(
+            self.log, TOPICS, wanted, partitions=partitions, copies=copies, outside=self,
+            create_tables=self.create_tables, check_tables=self.check_tables,
+        )  # fmt: skip
+
+    async def facts(self, names):
+        found = {}
+        for name in names:
+            try:
+                count = await self.log.partitions(name)
+            except Exception:
+                continue
+            found[name] = TopicFacts(count, 1, self.settings.get(name, SETTINGS))
+        return found
+
+    async def put(self, name, settings):
+        self.done.append(name)
+        self.settings[name] = settings
+
+    async def create_tables(self):
+        if self.store_down:
+            raise StoreUnavailable("Cassandra cannot be reached")
+        self.done.append("tables")
+        self.tables = True
+
+    async def check_tables(self):
+        if not self.tables:
+            raise StoreUnavailable("keyspace perdure has schema version 0")
+
+
+@pytest.fixture
+async def clusters():
+    made = Clusters()
+    yield made
+    await made.log.close()
+
+
+async def test_it_makes_everything_and_a_second_run_changes_nothing(clusters):
+    assert await clusters.bootstrap().create() == []
+    assert clusters.done == ["shop.replies", "tables"]
+    assert await clusters.log.partitions("shop.activities.gpu") == 2
+    assert clusters.settings["shop.replies"]["retention.ms"] == "3600000"
+    assert await clusters.bootstrap().create() == []
+    assert clusters.done == ["shop.replies", "tables", "tables"]
+    assert await clusters.bootstrap().check() == []
+
+
+async def test_nothing_is_recorded_before_everything_is_made(clusters):
+    clusters.store_down = True
+    with pytest.raises(StoreUnavailable):
+        await clusters.bootstrap().create()
+    assert await read_layout(clusters.log, TOPICS) is None
+    clusters.store_down = False
+    assert await clusters.bootstrap().create() == []
+
+
+async def test_another_count_is_refused_before_anything_is_made(clusters):
+    await clusters.bootstrap(partitions=2).create()
+    clusters.done.clear()
+    with pytest.raises(TopicMismatch, match="PERDURE_PARTITIONS=2"):
+        await clusters.bootstrap(partitions=3).create()
+    assert clusters.done == []
+    (fault,) = [each for each in await clusters.bootstrap(partitions=3).check() if "recorded" in each]
+    assert "PERDURE_PARTITIONS=2" in fault
+
+
+async def test_a_check_makes_nothing_and_names_all_that_is_missing(clusters):
+    faults = "\n".join(await clusters.bootstrap().check())
+    for name in ("shop.instances", "shop.activities.gpu", layout_topic(TOPICS)):
+        assert f"topic {name} does not exist" in faults
+    assert "schema version 0" in faults
+    assert (clusters.done, clusters.tables) == ([], False)
+
+
+async def test_settings_that_somebody_changed_are_named_and_left(clusters):
+    await clusters.bootstrap().create()
+    clusters.settings["shop.history"] = {**SETTINGS, "retention.ms": "604800000"}
+    assert await clusters.bootstrap().create() == ["topic shop.history has retention.ms=604800000, needs -1"]
+    assert clusters.settings["shop.history"]["retention.ms"] == "604800000"
+
+
+async def test_a_topic_of_another_count_is_refused(clusters):
+    await clusters.log.create_topics([TopicSpec("shop.timers", 7)])
+    with pytest.raises(TopicMismatch):
+        await clusters.bootstrap().create()
+
+
+def test_some_settings_may_be_higher_and_unreadable_ones_are_no_fault():
+    facts = TopicFacts(1, 3, {"max.message.bytes": "200", "retention.ms": "-1"})
+    assert differences(facts, SETTINGS, 3) == []
+    assert differences(replace(facts, settings=None), SETTINGS, 3) == []
+    assert differences(replace(facts, settings={"max.message.bytes": "99"}), SETTINGS, 4) == [
+        "has 3 copies, needs 4",
+        "has max.message.bytes=99, needs 100",
+    ]
+
+
+def run(*arguments):
+    return CliRunner().invoke(program, ["bootstrap", *arguments])
+
+
+def test_the_plan_is_printed_without_a_connection(environment):
+    environment.setenv("PERDURE_CASSANDRA_DATACENTER", "west")
+    environment.setenv("PERDURE_CASSANDRA_USERNAME", "ann")
+    environment.setenv("PERDURE_CASSANDRA_PASSWORD", "tiger-9")
+    told = run("--print", "--partitions", "64", "--queue", "gpu")
+    assert told.exit_code == 0, told.output
+    for part in (
+        "--topic perdure.instances --partitions 64 --replication-factor 3",
+        "--config min.insync.replicas=2",
+        "--config retention.ms=-1",
+        "--topic perdure.activities.gpu --partitions 64",
+        "--transactional-id perdure.orchestrator. --resource-pattern-type prefixed",
+        "64 over all processes",
+        "CREATE KEYSPACE IF NOT EXISTS perdure",
+        "'west': 3",
+    ):
+        assert part in told.output, part
+    assert "tiger-9" not in told.output
+    plan = json.loads(run("--print", "--json").stdout)
+    assert {topic["partitions"] for topic in plan["topics"] if topic["name"] == "perdure.history"} == {16}
+
+
+def test_one_copy_is_for_development_only():
+    told = run("--print", "--development")
+    assert "--replication-factor 1" in told.output
+    assert "--config min.insync.replicas=1" in told.output
+    assert "SimpleStrategy" in told.output
+    told = run("--print")
+    assert told.exit_code == 2
+    assert "PERDURE_CASSANDRA_DATACENTER is not set" in told.stderr
+
+
+def test_a_role_may_delete_only_what_it_consumes_and_every_role_may_look():
+    rights = access_of(TOPICS)
+    deletes = {(each.principal, each.name) for each in rights if "Delete" in each.operations}
+    assert deletes == {
+        ("orchestrator", "shop.instances"), ("orchestrator", "shop.history"), ("activity-worker", "shop.activities"),
+        ("timer", "shop.timers"),
+    }  # fmt: skip
+    for role in ("orchestrator", "activity-worker", "timer", "gateway"):
+        seen = {each.name for each in rights if each.principal == role and "Describe" in each.operations}
+        assert {"shop.instances", "shop.history", "shop.timers", "shop.activities", "shop.layout"} <= seen

@@ -5,11 +5,12 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 export PYTHONHASHSEED ?= 0
 
-.PHONY: help demo test lint types imports unit bench format clean
+.PHONY: help demo test lint types imports unit integration brokers brokers-stop bench format clean
 
 help:
 	@echo "make demo    run the seven workflow patterns durably, with a kill in the middle"
 	@echo "make test    lint, types, import contracts and all tests (what CI runs)"
+	@echo "make integration  the adapters being built, on real Kafka and Cassandra (Java and Maven, or addresses)"
 	@echo "make bench   measure; figures and CPU seconds (BENCH='--help' for more)"
 	@echo "make format  let ruff format the code"
 
@@ -37,7 +38,16 @@ imports: .venv/.installed
 	$(BIN)/lint-imports
 
 unit: .venv/.installed
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q $(or $(TESTS),tests --ignore tests/integration)
+
+integration: .venv/.installed
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q tests/integration
+
+brokers: .venv/.installed
+	@$(BIN)/python -m tests.brokers start
+
+brokers-stop: .venv/.installed
+	@$(BIN)/python -m tests.brokers stop
 
 bench: .venv/.installed
 	@$(BIN)/python -m loadtest $(BENCH)

@@ -209,10 +209,7 @@ async def kafka_log(settings: ServiceSettings, client_id: str) -> Log:
     try:
         await opened.connect()
     except OSError as error:  # certificates and keys are read here
-        raise PortError(
-            f"the certificate or key files for Kafka cannot be used ({error.strerror or error}): check PERDURE_KAFKA_CA_FILE, "
-            "PERDURE_KAFKA_CERTIFICATE_FILE, PERDURE_KAFKA_KEY_FILE and PERDURE_KAFKA_KEY_PASSWORD"
-        ) from None
+        raise _unusable_files("KAFKA", error) from None
     return opened
 
 
@@ -228,6 +225,9 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
     opened = await kafka_log(settings, f"perdure-{role}-{owner}")
     try:
         driver = await open_driver(cassandra_settings(settings))
+    except OSError as error:
+        await opened.close()
+        raise _unusable_files("CASSANDRA", error) from None
     except BaseException:
         await opened.close()
         raise
@@ -278,6 +278,11 @@ async def check_tables(settings: ServiceSettings) -> None:
 
     driver = await open_driver(cassandra_settings(settings))
     await driver.close()
+
+
+def _unusable_files(side: str, error: OSError) -> PortError:
+    names = ", ".join(f"PERDURE_{side}_{name}" for name in ("CA_FILE", "CERTIFICATE_FILE", "KEY_FILE", "KEY_PASSWORD"))
+    return PortError(f"certificates or a key for TLS cannot be used ({error.strerror or error}): check {names}")
 
 
 def _copies(settings: ServiceSettings, *, development: bool) -> dict[str, int]:

@@ -147,13 +147,24 @@ class EmbeddedEngine:
         self.stop()
 
     async def __aenter__(self) -> RelayedWorkflowClient:
-        await asyncio.to_thread(self.start)
+        starting = asyncio.ensure_future(asyncio.to_thread(self.start))
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:  # the thread goes on whatever we do: what it started must not stay behind
+            await asyncio.wait([starting])
+            await asyncio.to_thread(self.stop)
+            raise
         return self.async_client()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.to_thread(self.stop)
+        stopping = asyncio.ensure_future(asyncio.to_thread(self.stop))
+        try:
+            await asyncio.shield(stopping)
+        except asyncio.CancelledError:  # when this returns the file is free, cancelled or not
+            await asyncio.wait([stopping])
+            raise
 
     # -- the engine's thread ----------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Slips that users make: each is told by name, and nothing else happens."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -73,6 +74,20 @@ def test_a_forked_child_is_told_that_the_engine_is_its_parents(tmp_path):
     run = [sys.executable, "-W", "ignore", "-c", FORKED, str(tmp_path / "w.db")]
     done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.strip() == "0", done.stderr
+
+
+async def test_entering_that_is_cancelled_leaves_no_engine_behind(tmp_path):
+    async def enter():
+        async with wf.embedded(app, tmp_path / "w.db"):
+            await asyncio.sleep(60)
+
+    for pause in (0, 0.01, 0.05):
+        task = asyncio.create_task(enter())
+        await asyncio.sleep(pause)
+        task.cancel()
+        await asyncio.wait([task])
+        async with wf.embedded(app, tmp_path / "w.db") as client:  # else: DatabaseInUse, by ourselves
+            assert await client.get_workflow_state("nobody") is None
 
 
 KEPT = []

@@ -280,6 +280,25 @@ def test_a_server_that_does_not_answer_is_one_line_and_4():
     assert "Traceback" not in told.stderr
 
 
+def test_certificates_that_are_none_are_one_line_and_4(tmp_path):
+    (tmp_path / "ca.pem").write_text("no certificate")
+    given = {"PERDURE_KAFKA_TLS": "true", "PERDURE_KAFKA_CA_FILE": str(tmp_path / "ca.pem"), "PERDURE_HEALTH_PORT": "0"}
+    told = perdure("run", "timer", **given)
+    assert told.returncode == 4
+    assert "check PERDURE_KAFKA_CA_FILE" in told.stderr.splitlines()[-1]
+    assert "Traceback" not in told.stderr
+
+
+def test_a_gateway_that_everyone_could_reach_is_refused_before_it_connects():
+    told = perdure("run", "gateway", PERDURE_GATEWAY_HOST="0.0.0.0")
+    assert told.returncode == 2
+    assert "PERDURE_GATEWAY_API_TOKEN" in told.stderr.splitlines()[-1]
+    told = perdure("run", "gateway", PERDURE_GATEWAY_PORT="many", PERDURE_GATEWAY_API_TOKEN="tiger-9")
+    assert told.returncode == 2
+    assert "PERDURE_GATEWAY_PORT: " in told.stderr.splitlines()[-1]
+    assert "tiger-9" not in told.stderr
+
+
 def test_where_a_role_listens_is_told_in_json_only_when_it_is_asked(capsys):
     from perdure.cli import run as command
 

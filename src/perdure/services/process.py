@@ -29,7 +29,7 @@ from perdure.services.library_logs import take_library_logs
 from perdure.services.probes import ProbePortInUse, Probes
 from perdure.services.roles import ROLES, Role
 from perdure.services.samples import Sample, exposition
-from perdure.services.settings import HEALTH_PORTS, ServiceSettings, read_settings
+from perdure.services.settings import HEALTH_PORTS, ServiceSettings, read_gateway_settings, read_settings
 from perdure.telemetry.logs import configure_logs
 from perdure.workflow.app import App
 
@@ -50,6 +50,8 @@ def run_service(name: str, target: str, announce: Announce, **given: object) -> 
     `name` is one of ROLES, `target` the App as module:attribute ("" where the role needs none).
     """
     settings = read_settings(**given)
+    if name == "gateway":
+        read_gateway_settings()
     begin_again_with_fixed_seed()
     configure_logs()
     take_library_logs()

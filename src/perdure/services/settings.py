@@ -15,8 +15,16 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from perdure.cli.exits import UsageError
+from perdure.gateway.settings import GatewaySettings
 
-__all__ = ["HEALTH_PORTS", "PARTITIONS_DEFAULT", "ServiceSettings", "SettingsWrong", "read_settings"]
+__all__ = [
+    "HEALTH_PORTS",
+    "PARTITIONS_DEFAULT",
+    "ServiceSettings",
+    "SettingsWrong",
+    "read_gateway_settings",
+    "read_settings",
+]
 
 PARTITIONS_DEFAULT: Final = 16
 """Enough for sixteen orchestrators; each partition costs a producer, and commits of its own when there is little to do.
@@ -165,6 +173,18 @@ def read_settings(**given: object) -> ServiceSettings:
     if faults:
         raise SettingsWrong("; ".join(faults))
     return settings
+
+
+def read_gateway_settings() -> GatewaySettings:
+    """The gateway's own, read before anything is connected. Raises SettingsWrong."""
+    try:
+        return GatewaySettings()
+    except ValidationError as error:
+        faults = [
+            _told((f"gateway_{each['loc'][0]}",) if each["loc"] else (), each["type"], each["msg"])
+            for each in error.errors(include_input=False)
+        ]
+        raise SettingsWrong("; ".join(faults)) from None
 
 
 def _told(location: tuple[int | str, ...], kind: str, message: str) -> str:

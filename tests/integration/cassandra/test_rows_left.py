@@ -88,6 +88,12 @@ async def test_a_run_created_at_another_time_is_listed_once(cluster: CassandraCl
     assert count(cluster, "visibility") == 1
 
 
+async def test_a_late_turn_of_an_earlier_run_is_not_listed_beside_the_later_one(cluster: CassandraCluster) -> None:
+    await cluster.store.append(0, 1, 5, [turn(row("a", "0.0.2", last_seq=1, created_at_us=90), 1)])
+    await cluster.store.append(0, 1, 3, [turn(row("a", last_seq=2, created_at_us=10), 2)])
+    assert [each.created_at_us for each in (await cluster.store.list(Filter(), 10)).rows] == [90]
+
+
 async def test_namespaces_share_a_keyspace_without_meeting(cluster: CassandraCluster) -> None:
     other = CassandraCluster(cluster.driver, cluster.namespace + "b")
     await other.open()

@@ -12,7 +12,7 @@ import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from pydantic import SecretStr
@@ -42,7 +42,7 @@ from perdure.workflow.app import App
 from perdure.workflow.code import Library
 
 if TYPE_CHECKING:
-    from perdure.adapters.cassandra.settings import CassandraSettings
+    from perdure.adapters.cassandra import CassandraSettings
     from perdure.adapters.kafka import KafkaSettings
     from perdure.adapters.sqlite.reading import DatabaseReading
     from perdure.services.settings import ServiceSettings
@@ -163,71 +163,52 @@ def kafka_settings(settings: ServiceSettings, client_id: str) -> KafkaSettings:
     from perdure.adapters.kafka import KafkaSecurity, KafkaSettings  # noqa: PLC0415
 
     transport = "SSL" if settings.kafka_tls else "PLAINTEXT"
+    protocol = transport if settings.kafka_username is None else f"SASL_{transport}"
     mechanism = settings.kafka_mechanism or "PLAIN"
-    security = KafkaSecurity(
-        protocol=transport if settings.kafka_username is None else f"SASL_{transport}",
-        mechanism=mechanism,
-        username=settings.kafka_username,
-        password=_revealed(settings.kafka_password),
-        ca_file=_text(settings.kafka_ca_file),
-        certificate_file=_text(settings.kafka_certificate_file),
-        key_file=_text(settings.kafka_key_file),
-        key_password=_revealed(settings.kafka_key_password),
-    )
-    return KafkaSettings(
-        settings.kafka_servers,
-        security,
-        client_id=client_id,
-        replication=settings.replication,
-        insync_min=settings.insync_min,
-    )
+    security = KafkaSecurity(protocol=protocol, mechanism=mechanism, **_credentials(settings, "kafka"))
+    _check_files("KAFKA", security.options)
+    copies, insync = settings.replication, settings.insync_min
+    return KafkaSettings(settings.kafka_servers, security, client_id, replication=copies, insync_min=insync)
 
 
 def cassandra_settings(settings: ServiceSettings) -> CassandraSettings:
     """What the environment says of Cassandra, as its adapter takes it."""
-    from perdure.adapters.cassandra.settings import CassandraSecurity, CassandraSettings  # noqa: PLC0415
+    from perdure.adapters.cassandra import CassandraSecurity, CassandraSettings  # noqa: PLC0415
 
-    security = CassandraSecurity(
-        username=settings.cassandra_username,
-        password=_revealed(settings.cassandra_password),
-        tls=settings.cassandra_tls,
-        ca_file=_text(settings.cassandra_ca_file),
-        certificate_file=_text(settings.cassandra_certificate_file),
-        key_file=_text(settings.cassandra_key_file),
-        key_password=_revealed(settings.cassandra_key_password),
-    )
-    return CassandraSettings(
-        settings.cassandra_hosts, settings.keyspace, security, local_dc=settings.cassandra_datacenter or ""
-    )
+    security = CassandraSecurity(tls=settings.cassandra_tls, **_credentials(settings, "cassandra"))
+    _check_files("CASSANDRA", security.ssl_context)
+    data_centre = settings.cassandra_datacenter or ""
+    return CassandraSettings(settings.cassandra_hosts, settings.keyspace, security, local_dc=data_centre)
+
+
+def _credentials(settings: ServiceSettings, side: str) -> dict[str, Any]:
+    """The only place where secrets are revealed: both adapters keep them out of their repr."""
+    names = ("username", "password", "ca_file", "certificate_file", "key_file", "key_password")
+    given = {name: getattr(settings, f"{side}_{name}") for name in names}
+    return {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in given.items()
+        if value is not None
+    }
 
 
 async def kafka_log(settings: ServiceSettings, client_id: str) -> Log:
-    """Connected. Raises PortError, naming the servers, if none answers or the files of its security are wrong."""
+    """Connected. Raises PortError, naming the servers, if none answers."""
     from perdure.adapters.kafka import KafkaLog  # noqa: PLC0415
 
     opened = KafkaLog(kafka_settings(settings, client_id))
-    try:
-        await opened.connect()
-    except OSError as error:  # certificates and keys are read here
-        raise _unusable_files("KAFKA", error) from None
+    await opened.connect()
     return opened
 
 
 async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str) -> Ports:
     """A process's way to both clusters. Raises PortError, StoreUnavailable, telling which does not answer and why."""
-    from perdure.adapters.cassandra import (  # noqa: PLC0415
-        CassandraHistoryStore,
-        CassandraTimerStore,
-        open_driver,
-    )
+    from perdure.adapters import cassandra  # noqa: PLC0415
 
     clock = SystemClock()
     opened = await kafka_log(settings, f"perdure-{role}-{owner}")
     try:
-        driver = await open_driver(cassandra_settings(settings))
-    except OSError as error:
-        await opened.close()
-        raise _unusable_files("CASSANDRA", error) from None
+        driver = await cassandra.open_driver(cassandra_settings(settings))
     except BaseException:
         await opened.close()
         raise
@@ -236,14 +217,9 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
         await opened.close()
         await driver.close()
 
-    return Ports(
-        opened,
-        CassandraHistoryStore(driver, settings.namespace),
-        CassandraTimerStore(driver, settings.namespace, clock),
-        clock,
-        SystemEntropy(),
-        close,
-    )
+    store = cassandra.CassandraHistoryStore(driver, settings.namespace)
+    timers = cassandra.CassandraTimerStore(driver, settings.namespace, clock)
+    return Ports(opened, store, timers, clock, SystemEntropy(), close)
 
 
 def kafka_topic_settings(settings: ServiceSettings) -> dict[str, str]:
@@ -255,46 +231,41 @@ def kafka_topic_settings(settings: ServiceSettings) -> dict[str, str]:
 
 def keyspace_statements(settings: ServiceSettings, *, development: bool) -> list[str]:
     """The keyspace and its tables as CQL, for whoever creates them by hand."""
-    from perdure.adapters.cassandra.schema import (  # noqa: PLC0415
-        SCHEMA_VERSION,
-        keyspace_statement,
-        schema_statements,
-    )
+    from perdure.adapters import cassandra  # noqa: PLC0415
 
-    tables = [each for version in range(1, SCHEMA_VERSION + 1) for each in schema_statements(version)]
-    return [keyspace_statement(settings.keyspace, _copies(settings, development=development)), *tables]
+    versions = range(1, cassandra.SCHEMA_VERSION + 1)
+    tables = [each for version in versions for each in cassandra.schema_statements(version)]
+    return [cassandra.keyspace_statement(settings.keyspace, _copies(settings, development=development)), *tables]
 
 
 async def create_tables(settings: ServiceSettings, *, development: bool) -> None:
     """Keyspace and tables; idempotent. Raises StoreUnavailable, PortError."""
-    from perdure.adapters.cassandra.schema import create_schema  # noqa: PLC0415
+    from perdure.adapters.cassandra import create_schema  # noqa: PLC0415
 
     await create_schema(cassandra_settings(settings), _copies(settings, development=development))
 
 
 async def check_tables(settings: ServiceSettings) -> None:
     """Needs no right to create. Raises StoreUnavailable, and PortError where this version's tables are not there."""
-    from perdure.adapters.cassandra.driver import open_driver  # noqa: PLC0415
+    from perdure.adapters.cassandra import open_driver  # noqa: PLC0415
 
     driver = await open_driver(cassandra_settings(settings))
     await driver.close()
 
 
-def _unusable_files(side: str, error: OSError) -> PortError:
-    names = ", ".join(f"PERDURE_{side}_{name}" for name in ("CA_FILE", "CERTIFICATE_FILE", "KEY_FILE", "KEY_PASSWORD"))
-    return PortError(f"certificates or a key for TLS cannot be used ({error.strerror or error}): check {names}")
+def _check_files(side: str, read: Callable[[], object]) -> None:
+    """Certificates and keys that cannot be used are told before anything is connected."""
+    try:
+        read()
+    except OSError as error:
+        files = ", ".join(
+            f"PERDURE_{side}_{name}" for name in ("CA_FILE", "CERTIFICATE_FILE", "KEY_FILE", "KEY_PASSWORD")
+        )
+        raise PortError(f"the files for TLS cannot be used ({error.strerror or error}): check {files}") from None
 
 
 def _copies(settings: ServiceSettings, *, development: bool) -> dict[str, int]:
     return {"" if development else settings.cassandra_datacenter or "": settings.replication}
-
-
-def _revealed(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
 
 
 GC_THRESHOLDS_DEFAULT = ((700, 10, 10), (2_000, 10, 10), (2_000, 10, 0))  # of CPython 3.11 to 3.14

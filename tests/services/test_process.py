@@ -13,10 +13,10 @@ import pytest
 
 import perdure as wf
 from perdure.adapters.system import SystemClock, SystemEntropy
-from perdure.assembly import memory_ports, topic_specs
+from perdure.assembly import cassandra_settings, kafka_settings, memory_ports, topic_specs
 from perdure.cli.exits import Conflict, Exit, Unusable, exit_of
 from perdure.core.names import Topics
-from perdure.ports.errors import StoreUnavailable
+from perdure.ports.errors import PortError, StoreUnavailable
 from perdure.ports.log import TopicSpec
 from perdure.services import process as processes
 from perdure.services.layout import Layout, layout_topic, record_layout
@@ -280,13 +280,22 @@ def test_a_server_that_does_not_answer_is_one_line_and_4():
     assert "Traceback" not in told.stderr
 
 
-def test_certificates_that_are_none_are_one_line_and_4(tmp_path):
+def settings_of(side, given):
+    settings = ServiceSettings(**{name.removeprefix("PERDURE_").lower(): value for name, value in given.items()})
+    return kafka_settings(settings, "test") if side == "KAFKA" else cassandra_settings(settings)
+
+
+@pytest.mark.parametrize("side", ["KAFKA", "CASSANDRA"])
+def test_certificates_that_are_none_are_one_line_and_4(tmp_path, side):
     (tmp_path / "ca.pem").write_text("no certificate")
-    given = {"PERDURE_KAFKA_TLS": "true", "PERDURE_KAFKA_CA_FILE": str(tmp_path / "ca.pem"), "PERDURE_HEALTH_PORT": "0"}
-    told = perdure("run", "timer", **given)
-    assert told.returncode == 4
-    assert "check PERDURE_KAFKA_CA_FILE" in told.stderr.splitlines()[-1]
-    assert "Traceback" not in told.stderr
+    given = {f"PERDURE_{side}_TLS": "true", f"PERDURE_{side}_CA_FILE": str(tmp_path / "ca.pem")}
+    with pytest.raises(PortError, match=f"check PERDURE_{side}_CA_FILE"):
+        settings_of(side, given)
+    if side == "KAFKA":  # it is connected first
+        told = perdure("run", "timer", PERDURE_HEALTH_PORT="0", **given)
+        assert told.returncode == 4
+        assert f"check PERDURE_{side}_CA_FILE" in told.stderr.splitlines()[-1]
+        assert "Traceback" not in told.stderr
 
 
 def test_a_gateway_that_everyone_could_reach_is_refused_before_it_connects():

@@ -20,18 +20,16 @@ from perdure.core.events import (
     ACTIONS,
     ActivityCompleted,
     ActivityFailed,
-    ActivityScheduled,
     ChildCompleted,
     ChildFailed,
-    ChildScheduled,
     CustomStatusSet,
     Event,
     EventRaised,
-    TimerCreated,
     TimerFired,
     WorkflowBegun,
     WorkflowStarted,
 )
+from perdure.core.places import description, key, trace, where
 from perdure.core.scheduler import Action, Continuation, Scheduler
 
 __all__ = [
@@ -185,19 +183,19 @@ class Execution:
         try:
             self.runner(function, None)
         except StallSignal as signal:
-            self.outcome = Parked(signal.reason, f"{signal.detail} {_where(signal)}".strip())
+            self.outcome = Parked(signal.reason, f"{signal.detail} {where(signal)}".strip())
         except (RecursionError, MemoryError) as error:
-            self.outcome = Parked("resources", f"{type(error).__name__} {_where(error)}")
+            self.outcome = Parked("resources", f"{type(error).__name__} {where(error)}")
         except RuntimeError as error:
             text = text_of(error)
             if "event loop" in text or "parent task" in text:  # asyncio.sleep, gather, TaskGroup, where no loop runs
-                self.outcome = Failed("TypeError", f"{TASKS_ONLY}: {ADVICE} ({text})", _trace(error))
+                self.outcome = Failed("TypeError", f"{TASKS_ONLY}: {ADVICE} ({text})", trace(error))
             else:
-                self.outcome = Failed(type(error).__name__, text, _trace(error))
+                self.outcome = Failed(type(error).__name__, text, trace(error))
         except Exception as error:  # noqa: BLE001 - whatever user code raises is its failure, not ours
-            self.outcome = Failed(type(error).__name__, text_of(error), _trace(error))
+            self.outcome = Failed(type(error).__name__, text_of(error), trace(error))
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like must not end the engine
-            self.outcome = Parked("base exception", f"{type(error).__name__}({text_of(error)}) {_where(error)}")
+            self.outcome = Parked("base exception", f"{type(error).__name__}({text_of(error)}) {where(error)}")
         finally:
             scheduler.in_turn = False
 
@@ -264,9 +262,9 @@ class Execution:
         return surplus
 
     def _match(self, recorded: Event, action: Action) -> None:
-        if _key(recorded) != _key(action):
+        if key(recorded) != key(action):
             raise Diverged(
-                f"history has {_describe(recorded)} at event {recorded.seq}, the code asked for {_describe(action)} "
+                f"history has {description(recorded)} at event {recorded.seq}, the code asked for {description(action)} "
                 f"{self.location()}"
             )
 
@@ -274,7 +272,7 @@ class Execution:
         if isinstance(self.outcome, Parked):
             return
         raise Diverged(
-            f"history has {_describe(recorded)} at event {recorded.seq}, the code did not ask for it: {self._instead()}"
+            f"history has {description(recorded)} at event {recorded.seq}, the code did not ask for it: {self._instead()}"
         )
 
     def _instead(self) -> str:
@@ -320,7 +318,6 @@ class Execution:
                 pass
 
 
-_PACKAGE = __file__.removesuffix("execution.py").rstrip("/\\").removesuffix("core")  # where the engine's own frames are
 _AWAIT_CODE = Task.__await__.__code__
 
 
@@ -337,23 +334,6 @@ def _close(coro: Any) -> None:
             continue
         return
     UNCLOSABLE.append(getattr(coro, "inner", coro))
-
-
-def _key(action: Event) -> tuple[Any, ...]:
-    """What must agree between history and code. Inputs and due times may change with a deployment; order may not."""
-    if isinstance(action, ActivityScheduled):
-        return ("activity", action.cause, action.task_id, action.name)
-    if isinstance(action, ChildScheduled):
-        return ("child", action.cause, action.task_id, action.name, action.child_id)
-    if isinstance(action, TimerCreated):
-        return ("timer", action.cause, action.task_id, action.event_name)
-    return ("custom status", action.cause)  # type: ignore[union-attr]
-
-
-def _describe(action: Event) -> str:
-    kind, cause, *rest = _key(action)
-    named = " ".join(str(part) for part in rest[1:] if part)
-    return f"{kind} {named!r} after event {cause}" if named else f"{kind} after event {cause}"
 
 
 TASKS_ONLY = "an orchestrator yields or awaits tasks of its ctx"
@@ -373,30 +353,3 @@ def _task_failed(instance_id: str, fact: ActivityFailed | ChildFailed) -> TaskFa
         f"{instance_id}: {kind} #{fact.task_id} failed: {fact.error_message}",
         FailureDetails(fact.error_message, fact.error_type, fact.stack_trace or None),
     )
-
-
-def _frames(error: BaseException) -> list[str]:
-    """file:line of each frame below the engine's own, outermost first (at most 50, the middle of more is left out)."""
-    places: list[str] = []
-    step = error.__traceback__
-    while step is not None:
-        code = step.tb_frame.f_code
-        if not code.co_filename.startswith(_PACKAGE):
-            places.append(f'  File "{code.co_filename}", line {step.tb_lineno}, in {code.co_qualname}')
-        step = step.tb_next
-    return places if len(places) <= 50 else [*places[:25], "  …", *places[-25:]]
-
-
-def _trace(error: BaseException) -> str:
-    return "\n".join([*_frames(error), f"{type(error).__name__}: {text_of(error)}"])
-
-
-def _where(error: BaseException) -> str:
-    """The outermost line of the user's: where the orchestrator itself stood."""
-    step = error.__traceback__
-    while step is not None:
-        code = step.tb_frame.f_code
-        if not code.co_filename.startswith(_PACKAGE):
-            return f"(at {code.co_filename}:{step.tb_lineno})"
-        step = step.tb_next
-    return ""

@@ -130,7 +130,7 @@ class KitWorld(World):
 
 class EmbeddedWorld(World):
     kind = "embedded"
-    tick = timedelta(seconds=0.1)
+    tick = timedelta(seconds=0.5)
     patience_s = DEADLINE_S
 
     def __init__(self, app: wf.App, path: Path, turn_seconds_max: float = 2.0, watch: Any = None) -> None:

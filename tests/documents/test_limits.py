@@ -97,4 +97,7 @@ def test_every_environment_variable_is_told():
         f"PERDURE_GATEWAY_{name.upper()}" for name in resolved("perdure.gateway.settings.GatewaySettings").model_fields
     }
     told = set(re.findall(r"^\| `((?:PERDURE|DAPR)_[A-Z_]+)` \|", TEXT, re.MULTILINE))
-    assert told == read | prefixed
+    services = text_of("docs/services.md")
+    untold = {name for name in read | prefixed if name not in told and not re.search(rf"\b{name}\b", services)}
+    assert untold <= {"PERDURE_HASH_SEED_SET"}  # a process tells its own re-execution by it; nobody sets it
+    assert told <= read | prefixed

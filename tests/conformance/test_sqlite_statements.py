@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sqlite3
 import typing
@@ -28,18 +29,17 @@ def as_bytes(value: bytes | str | None) -> bytes | None:
 @pytest.mark.parametrize("length_max", [1_000_000, 64])
 @given(rows=ROWS)
 def test_rows_read_in_one_step_are_the_rows(length_max: int, rows: list[tuple]) -> None:
-    connection = sqlite3.connect(":memory:")
-    connection.execute("CREATE TABLE t (place INTEGER PRIMARY KEY, number, first, second)")
-    flat = [value for place, row in enumerate(rows) for value in (place, *row)]
-    execute_rows(connection, "INSERT INTO t VALUES {rows}", 4, flat)
-    plain = connection.execute("SELECT place, number, first, second FROM t ORDER BY place").fetchall()
-    assert plain == [(place, *row) for place, row in enumerate(rows)]
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, length_max)
-    packed = select_packed(
-        connection, ("place", "number"), ("first", "second"), "SELECT * FROM t ORDER BY place LIMIT -1", ()
-    )
-    assert packed == [(place, number, as_bytes(one), as_bytes(two)) for place, number, one, two in plain]
-    connection.close()
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE t (place INTEGER PRIMARY KEY, number, first, second)")
+        flat = [value for place, row in enumerate(rows) for value in (place, *row)]
+        execute_rows(connection, "INSERT INTO t VALUES {rows}", 4, flat)
+        plain = connection.execute("SELECT place, number, first, second FROM t ORDER BY place").fetchall()
+        assert plain == [(place, *row) for place, row in enumerate(rows)]
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, length_max)
+        packed = select_packed(
+            connection, ("place", "number"), ("first", "second"), "SELECT * FROM t ORDER BY place LIMIT -1", ()
+        )
+        assert packed == [(place, number, as_bytes(one), as_bytes(two)) for place, number, one, two in plain]
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 255, 256, 257, 700])

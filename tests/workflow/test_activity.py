@@ -2,12 +2,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from perdure.core.clipping import clipped
 from perdure.core.errors import NonRetryableError, PayloadError, PayloadTooLarge
 from perdure.core.limits import FAILURE_TEXT_CHARS_MAX, PAYLOAD_BYTES_MAX
 from perdure.workflow.activity import (
     ActivityContext,
     WorkflowActivityContext,
-    clipped,
     failure_of,
     is_retryable,
     run_async,

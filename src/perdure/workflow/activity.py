@@ -10,18 +10,15 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
+from perdure.core.clipping import clipped, text_of
 from perdure.core.errors import FailureDetails, NonRetryableError, PayloadError, PayloadTooLarge
-from perdure.core.limits import FAILURE_TEXT_CHARS_MAX
 from perdure.workflow import payloads
 from perdure.workflow.app import ActivityDef
 
 __all__ = [
     "ActivityContext", "WorkflowActivityContext",
-    "clipped", "failure_of", "is_retryable", "run_async", "run_plain",
+    "failure_of", "is_retryable", "run_async", "run_plain",
 ]  # fmt: skip
-
-
-_CUT = "\n… the middle is cut …\n"
 
 
 @dataclass(slots=True, frozen=True)
@@ -93,11 +90,7 @@ def _encoded(definition: ActivityDef, result: Any) -> str:
 
 def failure_of(error: BaseException) -> FailureDetails:
     """What goes into history of an exception: class name, text and stack, bounded and encodable."""
-    try:
-        message = str(error)
-    except Exception as broken:  # noqa: BLE001 - a stranger's __str__; the failure must be told all the same
-        message = f"(its text cannot be made: {type(broken).__name__})"
-    return FailureDetails(clipped(message), type(error).__name__, clipped(_stack(error)))
+    return FailureDetails(clipped(text_of(error)), type(error).__name__, clipped(_stack(error)))
 
 
 def is_retryable(error: BaseException) -> bool:
@@ -107,16 +100,6 @@ def is_retryable(error: BaseException) -> bool:
     would only repeat the effect.
     """
     return not isinstance(error, NonRetryableError | PayloadError | PayloadTooLarge)
-
-
-def clipped(text: str, limit: int = FAILURE_TEXT_CHARS_MAX) -> str:
-    """The text, its middle cut out when over the limit; lone surrogates, which UTF-8 cannot hold, escaped."""
-    if not text.isascii():
-        text = text.encode("utf-8", "backslashreplace").decode()
-    if len(text) <= limit:
-        return text
-    half = max(limit - len(_CUT), 0) // 2
-    return text[:half] + _CUT + text[len(text) - half :]
 
 
 def _stack(error: BaseException) -> str:

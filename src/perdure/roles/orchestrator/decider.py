@@ -94,7 +94,7 @@ class InlineDecider(Decider):
 class _Job:
     """Work for the thread: calls, one after the other. `at` is the one being made."""
 
-    __slots__ = ("at", "calls", "done", "error", "future", "turns")
+    __slots__ = ("at", "calls", "future", "turns")
 
     def __init__(
         self, turns: Sequence[Turn], calls: Sequence[Callable[[], None]], future: asyncio.Future[None]

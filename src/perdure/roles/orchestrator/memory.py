@@ -235,6 +235,13 @@ class Memory:
         else:
             del self.parked[key]
 
+    def inherit(self, before: Memory) -> None:
+        """Take over what an earlier memory of the same process had, nobody having decided anything in between."""
+        self._recent, self._minted_floor_us = before._recent, before._minted_floor_us
+        for key, live in before.lives.items():
+            if live.instance.started is not None:
+                self.keep(live, before._weights.get(key, 0))
+
     def stop(self) -> None:
         if self._loading is not None:
             self._loading.cancel()

@@ -16,8 +16,9 @@ from perdure.ports.errors import (
     StoreUnavailable,
 )
 from perdure.roles.orchestrator.caution import Caution
+from perdure.roles.orchestrator.kept import Kept
 from perdure.roles.orchestrator.position import Position
-from perdure.roles.orchestrator.takeover import find_resume_point
+from perdure.roles.orchestrator.takeover import ResumePoint, find_resume_point
 from perdure.roles.orchestrator.tenure import BadContent, Office, Tenure
 
 __all__ = ["PartitionOwner"]
@@ -28,8 +29,9 @@ log = structlog.get_logger("perdure.orchestrator")
 class PartitionOwner:
     """`run` until `stop`, a revocation, or a newer owner."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: Office, kept: Kept | None = None) -> None:
         self._office = office
+        self.kept = kept  # before the first takeover what an earlier owner here left; after `run` what this one leaves
         self._stopping = False
         self._served = False
         self.serving = asyncio.Event()
@@ -82,9 +84,10 @@ class PartitionOwner:
         _, log_end = await ports.log.bounds(ports.topics.instances, partition)
         stored_to = await ports.store.stored_to(partition, office.settings.epoch)
         left = await ports.log.fetch(ports.topics.instances, partition, Position(point.marker).start, 1)
-        lived = self._served and point.marker.owner == office.settings.owner
+        kept = await self._take_kept(point)
+        lived = kept is not None or (self._served and point.marker.owner == office.settings.owner)
         caution = Caution(point.marker, log_end, idle=not left, lived=lived)
-        self.tenure = Tenure(office, writer, point, caution, stored_to)
+        self.tenure = Tenure(office, writer, point, caution, stored_to, kept)
         await self.tenure.begin()
         self._served = True
         office.stats.takeovers += 1
@@ -98,7 +101,15 @@ class PartitionOwner:
         self.serving.clear()
         tenure, self.tenure = self.tenure, None
         if tenure is not None:
-            await tenure.end(flush=self._stopping)
+            self.kept = await tenure.end(flush=self._stopping)
+
+    async def _take_kept(self, point: ResumePoint) -> Kept | None:
+        kept, self.kept = self.kept, None
+        if kept is None or kept.is_current(point):
+            return kept
+        if kept.running:
+            await self._office.decider.let_go(kept.running)
+        return None
 
     async def _still_assigned(self) -> bool:
         """Only the group knows; and it tells by refusing a position from whom it has thrown out."""

@@ -10,6 +10,7 @@ import structlog
 from perdure.ports.log import GroupListener, Membership
 from perdure.roles.orchestrator.batch import Layout
 from perdure.roles.orchestrator.decider import Decider
+from perdure.roles.orchestrator.kept import Kept
 from perdure.roles.orchestrator.owner import PartitionOwner
 from perdure.roles.orchestrator.settings import OrchestratorPorts, OrchestratorSettings, Stats
 from perdure.roles.orchestrator.tenure import Halving, Office
@@ -42,6 +43,7 @@ class Orchestrator(GroupListener):
         self._on_failure = on_failure  # told why a partition cannot be served any more
         self._membership: asyncio.Future[Membership] | None = None
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._kept: dict[int, Kept] = {}  # of partitions that were revoked, until the next assignment
         self.owners: dict[int, PartitionOwner] = {}
         self.stats = Stats()
         self.failure: BaseException | None = None
@@ -80,36 +82,48 @@ class Orchestrator(GroupListener):
         if membership is not None and membership.done():
             await membership.result().leave()
         await self.on_revoked(list(self._tasks))
+        await self._forget(list(self._kept))
 
     # -- membership -------------------------------------------------------------------------------------------
 
     async def on_assigned(self, partitions: Sequence[int]) -> None:
         for partition in partitions:
             self._tasks[partition] = asyncio.get_running_loop().create_task(self._own(partition))
+        await self._forget([each for each in self._kept if each not in self._tasks])
 
     async def on_revoked(self, partitions: Sequence[int]) -> None:
-        leaving = [each for each in partitions if each in self._tasks]
-        tasks = [self._tasks.pop(each) for each in leaving]
-        for partition, task in zip(leaving, tasks, strict=True):
-            owner = self.owners.pop(partition, None)
-            if owner is None:
-                task.cancel()  # not begun yet
+        tasks = {each: self._tasks.pop(each) for each in partitions if each in self._tasks}
+        owners = {each: self.owners.pop(each) for each in tasks if each in self.owners}
+        for partition, task in tasks.items():
+            if partition in owners:
+                owners[partition].stop()
             else:
-                owner.stop()
-        await asyncio.gather(*tasks, return_exceptions=True)
+                task.cancel()  # not begun yet
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        for partition, owner in owners.items():
+            if owner.kept is not None:
+                self._kept[partition] = owner.kept
+
+    async def _forget(self, partitions: Sequence[int]) -> None:
+        running = [live for each in partitions for live in self._kept.pop(each).running]
+        if running:
+            await self._decider.let_go(running)
 
     async def _own(self, partition: int) -> None:
         if self._membership is None:
             return
         membership = await self._membership  # the first assignment comes while we are still joining
         topics = self._ports.topics
+        kept = self._kept.get(partition)
+        waiters = Waiters(self._settings.waiter_silence_s) if kept is None else kept.waiters
         try:
             office = Office(
                 partition, membership.reader(topics.instances, partition), Layout(topics, partition, *self._counts),
-                self._ports, self._settings, self._library, self._decider, self.stats, Waiters(self._settings.waiter_silence_s),
+                self._ports, self._settings, self._library, self._decider, self.stats, waiters,
                 Halving(self._settings.batch_requests_max), self._on_trouble,
             )  # fmt: skip
-            owner = self.owners[partition] = PartitionOwner(office)
+            owner = self.owners[partition] = PartitionOwner(office, kept)
+            self._kept.pop(partition, None)
             self._owned.set()
             await owner.run()
         except Exception as error:

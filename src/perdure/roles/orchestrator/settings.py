@@ -10,6 +10,7 @@ from perdure.core.names import Topics
 from perdure.ports.clock import Clock
 from perdure.ports.log import Log
 from perdure.ports.store import HistoryStore
+from perdure.telemetry.metrics import Histogram
 
 __all__ = ["OrchestratorPorts", "OrchestratorSettings", "Stats"]
 
@@ -46,6 +47,7 @@ class Stats:
     turns: int = 0
     events: int = 0
     commits: int = 0
+    commit_seconds: Histogram = field(default_factory=Histogram)  # from handing it to the log until it was committed
     commits_failed: int = 0
     loads: int = 0
     evictions: int = 0

@@ -28,6 +28,7 @@ from perdure.roles.orchestrator.decider import Decider
 from perdure.roles.orchestrator.gathering import Gatherer
 from perdure.roles.orchestrator.inspection import asleep, inspect_all
 from perdure.roles.orchestrator.intake import Incoming, Misfit
+from perdure.roles.orchestrator.kept import Kept
 from perdure.roles.orchestrator.memory import Memory
 from perdure.roles.orchestrator.position import Position
 from perdure.roles.orchestrator.recovery import commands_for, recover, stalled_under_other_code
@@ -88,12 +89,22 @@ class Office:
 class Tenure:
     """`begin`, `serve` until it returns or raises, `end`."""
 
-    def __init__(self, office: Office, writer: Writer, point: ResumePoint, caution: Caution, stored_to: int) -> None:
+    def __init__(
+        self,
+        office: Office,
+        writer: Writer,
+        point: ResumePoint,
+        caution: Caution,
+        stored_to: int,
+        kept: Kept | None = None,
+    ) -> None:
         ports, settings = office.ports, office.settings
         self.office = office
         self.position = Position(point.marker)
         self.caution = caution
         self.memory = Memory(ports.store, settings, office.stats, ports.clock.now_us())
+        if kept is not None:
+            self.memory.inherit(kept.memory)
         self.behind = WriteBehind(office.partition, ports.store, self.memory, settings, office.stats)
         self.gatherer = Gatherer(
             office.reader, self.memory, self.position, ports.topics, office.layout.instances, ports.clock,
@@ -103,6 +114,7 @@ class Tenure:
         self._writer = writer
         self._commit: asyncio.Task[None] | None = None
         self._ending = False
+        self._stopped = False  # `serve` has returned: nothing is decided that was not given to a commit
         self._deleted_to = 0
         self._swept_at = 0.0
         self._tail_left = set(point.tail)
@@ -138,16 +150,23 @@ class Tenure:
         self.behind.release()
         self.gatherer.wake()
 
-    async def end(self, *, flush: bool) -> None:
-        """Forget everything in memory; with `flush` what is committed is given to the store first."""
+    async def end(self, *, flush: bool) -> Kept | None:
+        """With `flush`, what is committed is given to the store first.
+
+        Returns what is in memory, if it was left in order; otherwise it is forgotten.
+        """
         commit, self._commit = self._commit, None
+        failed = False
         if commit is not None:
-            await asyncio.gather(commit, return_exceptions=True)
+            failed = (await asyncio.gather(commit, return_exceptions=True))[0] is not None
         self.memory.stop()
         await self.behind.stop(flush=flush and not self._tail_left)
-        lives = [live for live in self.memory.lives.values() if live.execution is not None]
-        if lives:
-            await self.office.decider.let_go(lives)
+        kept = Kept(self.memory, self.marker_offset, self.office.waiters)
+        if flush and self._stopped and not failed and not self._tail_left:
+            return kept
+        if kept.running:
+            await self.office.decider.let_go(kept.running)
+        return None
 
     def _tail_loaded(self, live: Live) -> None:
         """An instance of the tail is in memory: what the store lacks of it goes there."""
@@ -203,6 +222,7 @@ class Tenure:
                 self._commit = asyncio.get_running_loop().create_task(self._finish(batch))
                 self._commit.add_done_callback(self._commit_done)
             await self._evict()
+        self._stopped = True
 
     def _commit_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
@@ -354,12 +374,15 @@ class Tenure:
             await self._let_the_log_go(batch.marker)
 
     async def _send(self, batch: Batch) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             self.marker_offset = await self._writer.commit(batch.records)
         except RecordTooLarge as error:
             self.office.halving.failed(batch.offsets, error)
             raise BadContent(str(error)) from error
         self.office.stats.commits += 1
+        self.office.stats.commit_seconds.observe(loop.time() - began)
         self.behind.add(batch.unstored, self.marker_offset)
 
     async def _answer(self, answers: list[Outgoing]) -> None:

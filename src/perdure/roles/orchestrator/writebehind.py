@@ -80,6 +80,11 @@ class WriteBehind:
         for key in turns:
             pinned[key] = pinned.get(key, 0) + 1
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Committed but not stored yet."""
+        return self._bytes
+
     async def room(self) -> None:
         """Wait while the store is too far behind, or until `release`."""
         await self._caught_up.wait()

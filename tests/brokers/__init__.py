@@ -2,8 +2,9 @@
 
 Where they come from, in this order: the addresses in PERDURE_TEST_KAFKA and PERDURE_TEST_CASSANDRA (nothing is
 started), Docker if an engine answers, Maven artefacts run by the machine's Java. All that is kept lies in `.brokers/`
-of the checkout: libraries, data, logs and the state of what runs. Nothing here needs a package outside the standard
-library, so `python -m tests.brokers start` works before anything is installed.
+of the checkout: libraries, data, logs and the state of what runs. Tests that stop or kill a broker start one of their
+own (`tests.brokers.private`). Nothing here needs a package outside the standard library, so `python -m tests.brokers
+start` works before anything is installed.
 """
 
 from tests.brokers.errors import BrokersUnavailable

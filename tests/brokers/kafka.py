@@ -40,21 +40,26 @@ LOGGING = """<Configuration><Appenders><Console name="out"><PatternLayout patter
 """
 
 
-def settings(port: int, controller_port: int, host: str = "127.0.0.1") -> dict[str, str]:
-    return SETTINGS | {
+def settings(
+    port: int, controller_port: int, host: str = "127.0.0.1", changed: dict[str, str] | None = None
+) -> dict[str, str]:
+    """Server properties. `changed`: what one test wants otherwise."""
+    return {
+        **SETTINGS,
+        **(changed or {}),
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
         "listeners": f"PLAINTEXT://{host}:{port},CONTROLLER://127.0.0.1:{controller_port}",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
     }
 
 
-def prepare(folder: Path, log: Path) -> tuple[list[str], int]:
+def prepare(folder: Path, log: Path, changed: dict[str, str] | None = None) -> tuple[list[str], int]:
     """Writes and formats what a new node needs. Returns its command and its port."""
     java = tool("java", "runs Kafka")
     jars = f"{resolve(KAFKA)}/*"
     port, controller_port = free_ports(2)
     properties, logging = folder / "server.properties", folder / "log4j2.xml"
-    lines = settings(port, controller_port) | {"log.dirs": str(folder / "data")}
+    lines = settings(port, controller_port, changed=changed) | {"log.dirs": str(folder / "data")}
     properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
     logging.write_text(LOGGING)
     cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
@@ -78,9 +83,10 @@ def prepare(folder: Path, log: Path) -> tuple[list[str], int]:
     return command, port
 
 
-def container_arguments(port: int) -> list[str]:
+def container_arguments(port: int, changed: dict[str, str] | None = None) -> list[str]:
     """Arguments of `docker run`: the image turns KAFKA_A_B into a.b."""
     arguments = ["-p", f"127.0.0.1:{port}:{port}"]
-    for name, value in settings(port, port + 1 if port < 65_535 else port - 1, host="0.0.0.0").items():
+    controller_port = port + 1 if port < 65_535 else port - 1
+    for name, value in settings(port, controller_port, host="0.0.0.0", changed=changed).items():
         arguments += ["-e", f"KAFKA_{name.upper().replace('.', '_')}={value}"]
     return [*arguments, IMAGE]

@@ -69,9 +69,14 @@ def end(pid: int, mark: str) -> None:
         if not alive(pid, mark):
             break
         os.kill(pid, number)
-        deadline = time.monotonic() + seconds
-        while alive(pid, mark) and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+        wait_until_gone(pid, mark, seconds)
+
+
+def wait_until_gone(pid: int, mark: str, seconds: float = 5) -> None:
+    """For a process that was told to end, and for no longer than `seconds`."""
+    deadline = time.monotonic() + seconds
+    while alive(pid, mark) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
     for process in STARTED:
-        if process.pid == pid:
+        if process.pid == pid and not alive(pid, mark):
             process.wait(STOP_SECONDS_MAX)  # its threads may outlive its first one for a moment

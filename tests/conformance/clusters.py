@@ -14,7 +14,7 @@ from perdure.adapters.memory import MemoryBroker, MemoryHistoryStore, MemoryLog,
 from perdure.adapters.sqlite import Database, SqliteHistoryStore, SqliteLog, SqliteTimerStore, open_database
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock
-from perdure.ports.log import Log, TopicSpec
+from perdure.ports.log import Log, Membership, Outgoing, TopicSpec
 from perdure.ports.store import HistoryStore, TimerStore
 
 TOPICS = Topics("test")
@@ -38,6 +38,7 @@ class Cluster(ABC):
     log: Log
     store: HistoryStore
     timers: TimerStore
+    log_keeps_its_tail = False  # nothing of the log is deleted for its age, so the store keeps no marker beside it
 
     @abstractmethod
     async def open(self) -> None: ...
@@ -59,6 +60,10 @@ class Cluster(ABC):
 
     @abstractmethod
     async def close(self) -> None: ...
+
+    async def lazy_is_stored(self, _membership: Membership) -> None:
+        """Returns when what this member committed lazily must be durable: here with the next write."""
+        await self.log.append([Outgoing(TOPICS.history, 0, b"", b"later")])
 
     async def create_topics(self) -> None:
         await self.log.create_topics([TopicSpec(TOPICS.instances, PARTITIONS), TopicSpec(TOPICS.history, PARTITIONS)])
@@ -100,6 +105,8 @@ class MemoryCluster(Cluster):
 
 class SqliteCluster(Cluster):
     """A crash goes on with a copy of the file and its write-ahead file, as the disk would show them."""
+
+    log_keeps_its_tail = True
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "one.db"

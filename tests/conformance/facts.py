@@ -17,16 +17,16 @@ T = TypeVar("T")
 DEADLINE_SECONDS = 10.0
 
 
-async def within(fact: Awaitable[T]) -> T:
-    return await asyncio.wait_for(fact, DEADLINE_SECONDS)
+async def within(fact: Awaitable[T], seconds: float = DEADLINE_SECONDS) -> T:
+    return await asyncio.wait_for(fact, seconds)
 
 
-async def until(fact: Callable[[], bool]) -> None:
+async def until(fact: Callable[[], bool], *, seconds: float = DEADLINE_SECONDS) -> None:
     async def look() -> None:
         while not fact():
             await asyncio.sleep(0.001)
 
-    await within(look())
+    await within(look(), seconds)
 
 
 async def settle() -> None:

@@ -54,16 +54,18 @@ async def test_who_stays_keeps_what_it_had(cluster: Cluster) -> None:
     listeners = [Listener() for _ in range(2)]
     for listener in listeners:
         await cluster.client().join("g", BOTH, listener)
+    await until(lambda: sorted(p for listener in listeners for p in listener.owned) == list(ALL))
     before = [set(listener.owned) for listener in listeners]
     third = Listener()
     await cluster.client().join("g", BOTH, third)
-    await until(lambda: all(len(listener.owned) == 1 for listener in listeners))
-    assert all(set(listener.owned) < had or set(listener.owned) == had for listener, had in zip(listeners, before))
+    await until(lambda: all(len(listener.owned) == 1 for listener in [*listeners, third]))
+    assert all(set(listener.owned) <= had for listener, had in zip(listeners, before, strict=True))
 
 
 async def test_all_topics_of_a_membership_are_co_partitioned(cluster: Cluster) -> None:
-    memberships = [await cluster.client().join("g", BOTH, Listener()) for _ in range(2)]
-    await settle()
+    listeners = [Listener() for _ in range(2)]
+    memberships = [await cluster.client().join("g", BOTH, listener) for listener in listeners]
+    await until(lambda: sorted(p for listener in listeners for p in listener.owned) == list(ALL))
     for partition in ALL:
         owners = []
         for membership in memberships:

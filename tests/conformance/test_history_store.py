@@ -6,7 +6,8 @@ import pytest
 
 from perdure.core.events import CarriedChild
 from perdure.core.rows import InstanceRow
-from perdure.ports.store import Filter
+from perdure.ports.errors import HistoryDamaged
+from perdure.ports.store import Filter, Resting
 from tests.conformance.clusters import Cluster
 from tests.conformance.facts import Histories, event, row, turn
 
@@ -58,6 +59,19 @@ async def test_rows_alone_may_be_loaded(cluster: Cluster) -> None:
     await Histories(cluster).write(turn(row("a", last_seq=1), 1))
     stored = (await cluster.store.load(["a"], events=False))["a"]
     assert (stored.row.instance_id, stored.events) == ("a", [])
+
+
+async def test_a_history_with_a_gap_is_refused_by_name_and_others_are_loaded(cluster: Cluster) -> None:
+    histories = Histories(cluster)
+    await histories.write(
+        turn(row("a", last_seq=1), 1), turn(row("b", last_seq=3), 1, 3), turn(row("c", last_seq=2), 1)
+    )
+    await histories.write(turn(row("gone", status="PURGED", last_seq=7)))
+    with pytest.raises(HistoryDamaged, match=r"event 2 of 3 is missing.*event 2 of 2 is missing.*Repair") as told:
+        await cluster.store.load(["a", "b", "c", "gone"])
+    assert set(told.value.damages) == {"b", "c"}
+    assert set(await cluster.store.load(["a", "gone"])) == {"a", "gone"}
+    assert set(await cluster.store.load(["a", "b", "c"], events=False)) == {"a", "b", "c"}
 
 
 async def test_loading_nothing_gives_nothing(cluster: Cluster) -> None:
@@ -257,3 +271,18 @@ async def test_old_tombstones_are_forgotten_and_counted(cluster: Cluster) -> Non
     assert await cluster.store.forget_tombstones(20) == 1
     assert await cluster.store.forget_tombstones(20) == 0
     assert set(await cluster.store.load(["old", "new", "alive"])) == {"new", "alive"}
+
+
+async def test_of_a_partition_at_rest_the_highest_marker_is_kept(cluster: Cluster) -> None:
+    assert await cluster.store.resting(0) is None
+    await cluster.store.rest(0, 0, Resting(7, b"seventh", 9))
+    await cluster.store.rest(0, 0, Resting(3, b"third", 4))
+    await cluster.store.rest(1, 0, Resting(1, b"another's", 2))
+    await cluster.crash()
+    kept = await cluster.store.resting(0)
+    # Where log and store are one file, nothing expires, and nothing has to be kept.
+    assert kept == (None if cluster.log_keeps_its_tail else Resting(7, b"seventh", 9))
+    assert await cluster.store.resting(0, 1) is None
+    await cluster.store.rest(0, 1, Resting(2, b"next epoch", 3))
+    assert await cluster.store.resting(0) is None
+    assert (await cluster.store.resting(0, 1)) == (None if cluster.log_keeps_its_tail else Resting(2, b"next epoch", 3))

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from perdure.core.limits import RECORD_BYTES_MAX
 from perdure.ports.errors import CommitFailed, Fenced, RecordTooLarge
 from perdure.ports.log import Outgoing, Reader
-from tests.conformance.clusters import PARTITIONS, TOPICS, MemoryCluster, SqliteCluster, make_cluster
+from tests.conformance.clusters import PARTITIONS, TOPICS, Cluster, MemoryCluster, SqliteCluster, make_cluster
 from tests.conformance.facts import Listener, everything, out
 
 PLACES = [(topic, partition) for topic in (TOPICS.instances, TOPICS.history) for partition in range(PARTITIONS - 1)]
@@ -24,12 +24,13 @@ Kept = tuple[str, bool]  # a record's value, and whether a crash may lose it
 
 class LogMachine(RuleBasedStateMachine):
     adapter = ""
+    patience_s = 10.0
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
-        self.cluster = make_cluster(self.adapter, Path(self.folder.name))
+        self.cluster = self.make_cluster(Path(self.folder.name))
         self.kept: dict[tuple[str, int], list[Kept]] = {place: [] for place in PLACES}
         self.offsets: dict[str, int] = {}
         self.highest = dict.fromkeys(PLACES, -1)
@@ -39,8 +40,11 @@ class LogMachine(RuleBasedStateMachine):
         self.run(self.cluster.create_topics())
         self.start_process()
 
+    def make_cluster(self, folder: Path) -> Cluster:
+        return make_cluster(self.adapter, folder)
+
     def run(self, awaitable):
-        return self.runner.run(asyncio.wait_for(awaitable, 10))
+        return self.runner.run(asyncio.wait_for(awaitable, self.patience_s))
 
     def start_process(self) -> None:
         self.zombie = self.run(self.cluster.log.open_writer("w"))

@@ -135,7 +135,7 @@ async def test_a_store_that_is_unavailable_says_so_and_keeps_what_it_has(memory:
         memory.timers.put(0, 0, []),
         memory.timers.load(0, 0),
         memory.timers.remove(0, 0, []),
-        memory.timers.drop_slice(0, 0),
+        memory.timers.drop_slice(0, 0, 0),
         memory.timers.slices(0, 0),
     ):
         with pytest.raises(StoreUnavailable):

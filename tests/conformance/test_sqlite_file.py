@@ -48,7 +48,7 @@ async def test_closing_twice_is_harmless_and_everything_else_is_refused(sqlite: 
     with pytest.raises(StoreUnavailable, match="closed"):
         await sqlite.store.load(["a"])
     with pytest.raises(StoreUnavailable, match="closed"):
-        await sqlite.timers.drop_slice(0, 0)
+        await sqlite.timers.drop_slice(0, 0, 0)
 
 
 async def test_the_lock_file_of_a_dead_owner_is_taken_over(tmp_path: Path) -> None:

@@ -1,14 +1,18 @@
-"""Two adapters, one answer: whatever is appended, in whatever order, both stores read alike."""
+"""Any adapters, one answer: whatever is appended, in whatever order, all stores read alike.
+
+`run_on` lets other adapters take part: memory, which is the model, and theirs.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from perdure.core.rows import InstanceRow
 from perdure.ports.store import Filter, StoredTimer, StoredTurn
@@ -26,17 +30,21 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
-        self.clusters: list[Cluster] = []
-        for name in CLUSTERS:
-            self.clusters.append(make_cluster(name, Path(self.folder.name)))
-            self.run(self.clusters[-1].open())
-            self.run(self.clusters[-1].create_topics())
+        self.clusters: list[Cluster] = list(self.make_clusters())
+        for cluster in self.clusters:
+            self.run(cluster.open())
+            self.run(cluster.create_topics())
         self.live: dict[str, InstanceRow] = {}
         self.committed: list[tuple[int, list[StoredTurn]]] = []
         self.commits = 0
+        self.requests = 0  # for timers
+
+    def make_clusters(self) -> Iterable[Cluster]:
+        """Not opened yet; the first is the model."""
+        return [make_cluster(name, Path(self.folder.name)) for name in CLUSTERS]
 
     def run(self, awaitable):
-        return self.runner.run(asyncio.wait_for(awaitable, 10))
+        return self.runner.run(asyncio.wait_for(awaitable, 60))
 
     def both(self, ask):
         answers = [self.run(ask(cluster)) for cluster in self.clusters]
@@ -104,7 +112,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(before_us=st.integers(0, 20))
     def forget_tombstones(self, before_us) -> None:
+        """What was forgotten is not stored again: it is a week old."""
         self.both(lambda cluster: cluster.store.forget_tombstones(before_us))
+        self.stored = None
 
     @rule()
     def crash(self) -> None:
@@ -113,16 +123,24 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(keys=st.lists(KEYS, min_size=1, max_size=4), slice_no=st.integers(0, 2), at=st.integers(0, 9))
     def put_timers(self, keys, slice_no, at) -> None:
-        timers = [StoredTimer(at + number, *key, b"set") for number, key in enumerate(keys)]
+        position = self.next_request()
+        timers = [StoredTimer(at + number, *key, b"set", position) for number, key in enumerate(keys)]
         self.both(lambda cluster: cluster.timers.put(0, slice_no, timers))
 
     @rule(keys=st.lists(KEYS, max_size=4), slice_no=st.integers(0, 2))
     def remove_timers(self, keys, slice_no) -> None:
-        self.both(lambda cluster: cluster.timers.remove(0, slice_no, keys))
+        position = self.next_request()
+        self.both(lambda cluster: cluster.timers.remove(0, slice_no, [(*key, position) for key in keys]))
 
     @rule(slice_no=st.integers(0, 2))
     def drop_slice(self, slice_no) -> None:
-        self.both(lambda cluster: cluster.timers.drop_slice(0, slice_no))
+        position = self.next_request()
+        self.both(lambda cluster: cluster.timers.drop_slice(0, slice_no, position))
+
+    def next_request(self) -> int:
+        """Positions of one owner's requests rise; late ones are told apart in late_timer_writes.py."""
+        self.requests += 1
+        return self.requests
 
     @invariant()
     def both_read_alike(self) -> None:
@@ -146,6 +164,20 @@ class StoreMachine(RuleBasedStateMachine):
             self.run(cluster.close())
         self.runner.close()
         self.folder.cleanup()
+
+
+def run_on(make_clusters: Callable[[], Iterable[Cluster]], *, examples: int) -> None:
+    """Run the machine on clusters made anew for each example."""
+
+    class Machine(StoreMachine):
+        def make_clusters(self) -> Iterable[Cluster]:
+            return make_clusters()
+
+    bounds = settings(
+        max_examples=examples, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck),
+        database=None,
+    )  # fmt: skip
+    run_state_machine_as_test(Machine, settings=bounds)
 
 
 TestStores = StoreMachine.TestCase

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from perdure.core.limits import RECORD_BYTES_MAX
-from perdure.ports.errors import Fenced, RecordTooLarge, TopicMissing
+from perdure.ports.errors import CommitUnknown, Fenced, RecordTooLarge, TopicMissing
 from tests.conformance.clusters import TOPICS, Cluster
 from tests.conformance.facts import everything, out, values, within
 
@@ -67,7 +67,9 @@ async def test_what_an_earlier_writer_has_under_way_is_settled_before_the_new_on
         await cluster.client().open_writer("w")
         there = len(await everything(cluster.log))
         outcomes = await asyncio.gather(*under_way, return_exceptions=True)
-        assert all(isinstance(outcome, int | Fenced) for outcome in outcomes)
+        # Whether a commit that is fenced on its way was written, its writer may not learn; the new owner reads it.
+        assert all(isinstance(outcome, int | Fenced | CommitUnknown) for outcome in outcomes)
+        assert there >= sum(isinstance(outcome, int) for outcome in outcomes)
         assert len(await everything(cluster.log)) == len(await everything(cluster.log, 1)) == there
         with pytest.raises(Fenced):
             await old.commit([out("late")])

@@ -1,11 +1,18 @@
 """Errors of the ports, by name. Each says what to do."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from perdure.core.errors import PerdureError
 
 __all__ = [
-    "CommitFailed", "CommitUnknown", "DatabaseDamaged", "DatabaseInUse", "Fenced", "LogClosed", "NotAssigned",
-    "OffsetOutOfRange", "PortError", "RecordTooLarge", "StoreUnavailable", "TopicMismatch", "TopicMissing",
+    "REPAIR", "CommitFailed", "CommitUnknown", "DatabaseDamaged", "DatabaseInUse", "Fenced", "HistoryDamaged",
+    "LogClosed", "LogUnavailable", "NotAssigned", "OffsetOutOfRange", "PortError", "RecordTooLarge", "StoreUnavailable",
+    "TopicMismatch", "TopicMissing",
 ]  # fmt: skip
+
+REPAIR: Final = "Repair the store or restore it from a backup: the instance is read again with its next request"
+"""What to do about a damaged history."""
 
 
 class PortError(PerdureError):
@@ -50,6 +57,20 @@ class RecordTooLarge(PortError):
 
 class StoreUnavailable(PortError):
     """The history store did not answer in time; what is in memory goes on."""
+
+
+class HistoryDamaged(PortError):
+    """What is stored of these instances cannot be read; others can. `damages`: what is wrong, by instance."""
+
+    def __init__(self, damages: Mapping[str, str]) -> None:
+        some = "; ".join(f"of '{instance_id}' {damage}" for instance_id, damage in list(damages.items())[:3])
+        more = f"; and {len(damages) - 3} others" if len(damages) > 3 else ""
+        super().__init__(f"stored histories are damaged: {some}{more}. {REPAIR}")
+        self.damages = dict(damages)
+
+
+class LogUnavailable(PortError):
+    """The brokers do not answer: nothing was done, or a write has its own name (CommitFailed, CommitUnknown). Repeat it."""
 
 
 class LogClosed(PortError):

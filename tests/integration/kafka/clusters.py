@@ -10,7 +10,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from perdure.adapters.kafka import KafkaLog, KafkaSettings
 from perdure.adapters.memory import MemoryHistoryStore, MemoryTimerStore
 from tests.conformance.clusters import Cluster
-from tests.integration.kafka.renaming import Names, RenamedLog
+from tests.conformance.facts import until
+from tests.integration.kafka.renaming import Names, RenamedLog, RenamedMembership
 
 
 def settings_for(address: str) -> KafkaSettings:
@@ -82,13 +83,20 @@ class KafkaCluster(Cluster):
             self._clients[0]._connection.note_committed(ends)
 
     async def reopen(self) -> None:
-        await self._close_clients()
+        await self.close_clients()
         await self.open()
 
+    async def lazy_is_stored(self, membership: RenamedMembership) -> None:
+        """Within a second, not with a later write."""
+        positions = membership.inner._positions
+        await until(lambda: not positions._waiting)
+        async with positions._turn:  # what is being stored has been stored
+            pass
+
     async def close(self) -> None:
-        await self._close_clients()
+        await self.close_clients()
         await delete_topics(self.settings.servers[0], self.names.prefix)
 
-    async def _close_clients(self) -> None:
+    async def close_clients(self) -> None:
         await asyncio.gather(*(client.close() for client in self._clients))
         self._clients.clear()

@@ -12,7 +12,7 @@ from aiokafka.protocol.transaction import EndTxnRequest
 from perdure.adapters.kafka import KafkaLog
 from perdure.adapters.kafka.writer import KafkaWriter
 from perdure.core.limits import RECORD_BYTES_MAX
-from perdure.ports.errors import CommitUnknown, Fenced, NotAssigned, PortError
+from perdure.ports.errors import CommitUnknown, Fenced, PortError
 from tests.conformance.clusters import TOPICS
 from tests.conformance.facts import Listener, everything, out, until, values, within
 from tests.integration.kafka.clusters import KafkaCluster, settings_for
@@ -71,22 +71,6 @@ async def test_a_second_writer_aborts_what_the_first_has_open(cluster: KafkaClus
     await second.commit([out("owner")])
     assert values(await everything(cluster.log)) == ["behind the open transaction", "owner"]
     assert await everything(cluster.log, 1, TOPICS.history) == []
-
-
-async def test_what_a_fenced_writer_has_under_way_is_settled_before_its_successor_is_open(
-    cluster: KafkaCluster,
-) -> None:
-    for _ in range(20):
-        old = await cluster.log.open_writer("w")
-        under_way = [asyncio.ensure_future(old.commit([out("old"), out("old", 1)])) for _ in range(3)]
-        await cluster.client().open_writer("w")
-        there = len(await everything(cluster.log))
-        outcomes = await asyncio.gather(*under_way, return_exceptions=True)
-        assert all(isinstance(outcome, int | Fenced | CommitUnknown) for outcome in outcomes)
-        assert len(await everything(cluster.log)) == len(await everything(cluster.log, 1)) == there
-        assert there >= sum(isinstance(outcome, int) for outcome in outcomes)
-        await cluster.log.delete_before(TOPICS.instances, 0, 1_000_000)
-        await cluster.log.delete_before(TOPICS.instances, 1, 1_000_000)
 
 
 async def test_a_commit_that_was_never_carried_out_is_unknown_and_then_settled(cluster: KafkaCluster) -> None:
@@ -183,42 +167,6 @@ async def test_many_partitions_keep_their_orders_under_load(cluster: KafkaCluste
     )  # fmt: skip
     for seen in await within(asyncio.gather(*following)):
         assert seen == [f"{number}" for number in range(200)]
-
-
-async def test_a_lazy_position_is_stored_within_a_moment_and_outlives_a_crash(cluster: KafkaCluster) -> None:
-    member = await cluster.log.join("g", [TOPICS.instances], Listener())
-    await member.reader(TOPICS.instances, 0).commit(3, "lazy", lazy=True)
-    await until(lambda: not member.inner._positions._waiting)
-    await member.inner._positions._turn.acquire()  # what is being stored has been stored
-    await cluster.crash()
-    member = await within(cluster.log.join("g", [TOPICS.instances], Listener()))
-    stored = await member.reader(TOPICS.instances, 0).committed()
-    assert (stored.offset, stored.metadata) == (3, "lazy")
-
-
-async def test_who_stays_keeps_what_it_had(cluster: KafkaCluster) -> None:
-    listeners = [Listener() for _ in range(2)]
-    for listener in listeners:
-        await cluster.client().join("g", [TOPICS.instances], listener)
-    await until(lambda: sum(len(listener.owned) for listener in listeners) == 3)
-    before = [set(listener.owned) for listener in listeners]
-    await cluster.client().join("g", [TOPICS.instances], Listener())
-    await until(lambda: [len(listener.owned) for listener in listeners] == [1, 1])
-    assert all(set(listener.owned) <= had for listener, had in zip(listeners, before, strict=True))
-
-
-async def test_all_topics_of_a_membership_are_co_partitioned(cluster: KafkaCluster) -> None:
-    topics, listeners = [TOPICS.instances, TOPICS.history], [Listener(), Listener()]
-    memberships = [await cluster.client().join("g", topics, listener) for listener in listeners]
-    await until(lambda: sum(len(listener.owned) for listener in listeners) == 3)
-    for membership, listener in zip(memberships, listeners, strict=True):
-        for topic in topics:
-            for partition in range(3):
-                if partition in listener.owned:
-                    membership.reader(topic, partition)
-                else:
-                    with pytest.raises(NotAssigned):
-                        membership.reader(topic, partition)
 
 
 async def test_servers_that_do_not_answer_are_named() -> None:

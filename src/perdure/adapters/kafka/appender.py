@@ -15,9 +15,9 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooL
 
 from perdure.adapters.kafka.connection import Connection
 from perdure.adapters.kafka.errors import reason, refused_write
-from perdure.adapters.kafka.producers import open_producer, send, stop_producer
+from perdure.adapters.kafka.producers import cut_off_producer, open_producer, send, stop_producer
 from perdure.adapters.kafka.records import Place, check_records, pack
-from perdure.ports.errors import CommitUnknown
+from perdure.ports.errors import CommitFailed, CommitUnknown, LogUnavailable
 from perdure.ports.log import Outgoing
 
 __all__ = ["Appender"]
@@ -49,6 +49,12 @@ class Appender:
         self._endings: set[asyncio.Task[None]] = set()
 
     async def append(self, records: Sequence[Outgoing]) -> None:
+        try:
+            await self._append(records)
+        except LogUnavailable as error:  # before anything was sent
+            raise CommitFailed(str(error)) from error
+
+    async def _append(self, records: Sequence[Outgoing]) -> None:
         # Calls enter in their order, also while one of them waits to learn about its topic.
         async with self._entry:
             counts: dict[str, int] = {}
@@ -72,10 +78,10 @@ class Appender:
             lane = self._lanes[place] = Lane()
         lane.records.append(record)
         if lane.task is None:
-            lane.task = asyncio.get_running_loop().create_task(self._run(lane))
+            lane.task = asyncio.get_running_loop().create_task(self._run(place, lane))
         return lane.written
 
-    async def _run(self, lane: Lane) -> None:
+    async def _run(self, place: Place, lane: Lane) -> None:
         try:
             while lane.records:
                 records, written = lane.take()
@@ -91,6 +97,8 @@ class Appender:
                     written.set_result(None)
         finally:
             lane.task = None
+            if not lane.records:
+                del self._lanes[place]  # a lane is of use while something is on its way; topics may be many
 
     async def _write(self, records: Sequence[Outgoing]) -> None:
         producer = await self._open()
@@ -118,6 +126,17 @@ class Appender:
             ending = asyncio.get_running_loop().create_task(stop_producer(producer))
             self._endings.add(ending)
             ending.add_done_callback(self._endings.discard)
+
+    async def cut_off(self) -> None:
+        """Ends everything at once: what is on its way has an unknown outcome."""
+        for lane in list(self._lanes.values()):
+            if lane.task is not None:
+                lane.task.cancel()
+        producer, self._producer = self._producer, None
+        for ending in self._endings:
+            ending.cancel()
+        if producer is not None:
+            await cut_off_producer(producer)
 
     async def close(self) -> None:
         """Writes what was accepted, bounded by its time-out, and ends the producer."""

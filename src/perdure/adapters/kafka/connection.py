@@ -24,10 +24,10 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.structs import TopicPartition
 
+from perdure.adapters.kafka.clients import close_client, mend
 from perdure.adapters.kafka.errors import topic_missing, unreachable
 from perdure.adapters.kafka.records import Place
 from perdure.adapters.kafka.settings import KafkaSettings
-from perdure.ports.errors import PortError
 
 __all__ = ["FETCH_BYTES_MAX", "READ_COMMITTED", "Connection"]
 
@@ -35,6 +35,7 @@ READ_COMMITTED = 1
 EARLIEST, LATEST = -2, -1
 FETCH_BYTES_MAX = 8 * 1024 * 1024  # of one answer; a larger first batch comes whole all the same
 LEADER_POLL_SECONDS = 0.02
+LEADER_POLL_SECONDS_MAX = 0.3
 COMMIT_POLL_SECONDS = 0.001
 
 
@@ -44,34 +45,51 @@ class Connection:
     def __init__(self, settings: KafkaSettings) -> None:
         self.settings = settings
         self._client: AIOKafkaClient | None = None
+        self._endings: set[asyncio.Task[None]] = set()
         self._opening = asyncio.Lock()
         self._counts: dict[str, int] = {}
         self._committed: dict[Place, int] = {}
 
     async def client(self) -> AIOKafkaClient:
-        """Raises PortError if no server answers."""
+        """Raises LogUnavailable if no server answers."""
         async with self._opening:
             if self._client is None:
-                options = self.settings.client_options()
-                client = AIOKafkaClient(**options)
-                try:
-                    await client.bootstrap()
-                except KafkaError as error:
-                    await client.close()
-                    raise unreachable(self.settings.servers, error) from error
-                self._client = client
+                self._client = await self._connect()
         return self._client
 
+    async def _connect(self) -> AIOKafkaClient:
+        client = AIOKafkaClient(**self.settings.client_options())
+        mend(client)
+        connected = False
+        try:
+            async with asyncio.timeout(self.settings.answer_timeout_s):
+                await client.bootstrap()
+            connected = True
+        except (KafkaError, TimeoutError) as error:
+            raise unreachable(self.settings.servers, error) from error
+        finally:
+            if not connected:
+                await close_client(client)
+        return client
+
     async def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        self._discard(self._client)
+        if self._endings:
+            await asyncio.wait(self._endings)
+
+    def _discard(self, client: AIOKafkaClient | None) -> None:
+        """The next request connects anew, by the servers that were given: those known by now may all be gone."""
+        if client is not None and client is self._client:
+            self._client = None
+            ending = asyncio.get_running_loop().create_task(close_client(client))
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
 
     def known_count(self, topic: str) -> int | None:
         return self._counts.get(topic)
 
     async def count(self, topic: str) -> int:
-        """Partitions of the topic. Raises TopicMissing, PortError."""
+        """Partitions of the topic. Raises TopicMissing, LogUnavailable."""
         if topic not in self._counts:
             found = await self.look_up(topic)
             if found is None:
@@ -85,7 +103,8 @@ class Connection:
         tracked = topic in client._topics
         client.add_topic(topic)
         if not await self._answered(client.force_metadata_update()):
-            raise PortError(f"Kafka at {', '.join(self.settings.servers)} does not tell its topics")
+            self._discard(client)
+            raise unreachable(self.settings.servers, None)
         partitions = client.cluster.partitions_for_topic(topic)
         if partitions is None:
             if not tracked:
@@ -102,7 +121,7 @@ class Connection:
         """(record batches, aborted transactions, last stable offset). Raises OffsetOutOfRangeError."""
         wanted = [(topic, [(partition, offset, FETCH_BYTES_MAX)])]
         request = FetchRequest(0, 0, FETCH_BYTES_MAX, READ_COMMITTED, wanted, rack_id="")
-        async with self._patience():
+        async with self.patience():
             while True:
                 answer = await self._ask(topic, partition, request)
                 _number, _error, _highwater, stable, *middle, batches = answer.topics[0][1][0]
@@ -114,7 +133,7 @@ class Connection:
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """(first offset kept, last stable offset)."""
-        async with self._patience():
+        async with self.patience():
             while True:
                 asked = (self._offset(topic, partition, which) for which in (EARLIEST, LATEST))
                 start, end = await asyncio.gather(*asked)
@@ -128,7 +147,8 @@ class Connection:
         await self._ask(topic, partition, DeleteRecordsRequest([(topic, [(partition, offset)])], timeout_ms))
 
     @asynccontextmanager
-    async def _patience(self) -> AsyncIterator[None]:
+    async def patience(self) -> AsyncIterator[None]:
+        """Raises LogUnavailable after the time for an answer."""
         try:
             async with asyncio.timeout(self.settings.answer_timeout_s):
                 yield
@@ -145,7 +165,7 @@ class Connection:
         if not 0 <= partition < await self.count(topic):
             raise topic_missing(f"{topic}[{partition}]")
         client = await self.client()
-        last: BaseException = TimeoutError()
+        last, pause = None, LEADER_POLL_SECONDS
         try:
             async with asyncio.timeout(self.settings.answer_timeout_s):
                 while True:
@@ -156,8 +176,10 @@ class Connection:
                             raise
                         last = error
                     await client.force_metadata_update()
-                    await asyncio.sleep(LEADER_POLL_SECONDS)
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, LEADER_POLL_SECONDS_MAX)
         except TimeoutError:
+            self._discard(client)
             raise unreachable(self.settings.servers, last) from last
         except UnknownTopicOrPartitionError as error:
             raise topic_missing(topic) from error
@@ -179,7 +201,8 @@ class Connection:
 
     async def _answered(self, updating: asyncio.Future[bool]) -> bool:
         try:
-            return await asyncio.wait_for(updating, self.settings.answer_timeout_s)
+            async with asyncio.timeout(self.settings.answer_timeout_s):
+                return await updating
         except TimeoutError:
             return False
 

@@ -1,7 +1,7 @@
 """The thin calls into aiokafka's consumer, for one membership.
 
-Several of them reach into aiokafka: offsets with their metadata, the position that is known without a request, and
-the end of a consumer that no longer answers have no public call.
+Several of them reach into aiokafka: offsets with their metadata, the position that is known without a request, whether
+its tasks still live, and the end of a consumer that no longer answers have no public call.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from perdure.adapters.kafka.assignor import NumberAssignor, topics_of
+from perdure.adapters.kafka.clients import bounded, close_client, mend, settled
 from perdure.adapters.kafka.errors import reason, unreachable
 from perdure.adapters.kafka.fetching import record_of
 from perdure.adapters.kafka.records import Place
 from perdure.adapters.kafka.settings import KafkaSettings
-from perdure.ports.errors import NotAssigned, PortError
+from perdure.ports.errors import LogUnavailable, NotAssigned
 from perdure.ports.log import Committed, Record
 
 __all__ = ["GroupConsumer", "OutOfRange", "topics_of_group"]
@@ -34,6 +35,9 @@ __all__ = ["GroupConsumer", "OutOfRange", "topics_of_group"]
 log = structlog.get_logger(__name__)
 POLL_MS = 5_000
 POLL_RECORDS_MAX = 1_000
+RETRY_BACKOFF_MS = 50  # a producer's 5 would have every consumer ask 200 times a second for a broker that is down
+STOP_SECONDS_MAX = 3.0
+CUT_SECONDS_MAX = 1.0
 
 
 class OutOfRange(Exception):
@@ -51,7 +55,7 @@ class GroupConsumer:
         self._settings = settings
         self.group = group
         self._consumer = AIOKafkaConsumer(
-            **settings.client_options(),
+            **(settings.client_options() | {"retry_backoff_ms": RETRY_BACKOFF_MS}),
             group_id=group,
             enable_auto_commit=False,
             isolation_level="read_committed",
@@ -62,6 +66,8 @@ class GroupConsumer:
             heartbeat_interval_ms=settings.heartbeat_interval_ms,
             fetch_max_wait_ms=settings.fetch_wait_ms,
         )
+        mend(self._consumer._client)
+        self._failure = ""
 
     async def start(self, topics: Iterable[str], listener: ConsumerRebalanceListener) -> None:
         try:
@@ -69,6 +75,37 @@ class GroupConsumer:
         except KafkaError as error:
             raise unreachable(self._settings.servers, error) from error
         self._consumer.subscribe(list(topics), listener=listener)
+
+    @property
+    def failure(self) -> str:
+        """Why this consumer will never work again, empty while it may: one of aiokafka's tasks is dead.
+
+        Nothing in aiokafka looks after them. Without its fetcher a consumer gives nothing and says nothing; without
+        its heartbeat it is thrown out of its group and does not know it.
+        """
+        coordinator, fetcher, sync = (
+            self._consumer._coordinator,
+            self._consumer._fetcher,
+            self._consumer._client._sync_task,
+        )
+        if self._failure or coordinator is None or fetcher is None or self._consumer._closed:
+            return self._failure
+        for name, task in (
+            ("group", coordinator._coordination_task),
+            ("fetcher", fetcher._fetch_task),
+            ("metadata", sync),
+        ):
+            if task is not None and task.done():
+                return f"its {name} task ended"
+        for name, task in (("heartbeat", coordinator._heartbeat_task), ("offsets", coordinator._commit_refresh_task)):
+            # These also end in good order, when the group is joined anew.
+            if task is not None and task.done() and (task.cancelled() or task.exception() is not None):
+                return f"its {name} task failed"
+        return ""
+
+    def fail(self, why: str) -> None:
+        """It was not told its assignment: the group believes what this process does not."""
+        self._failure = why
 
     async def poll(self) -> dict[Place, list[Record]]:
         """What has been fetched, waiting for it; may be empty. Raises OutOfRange, KafkaError."""
@@ -143,34 +180,34 @@ class GroupConsumer:
             names = ", ".join(f"{topic}[{partition}]" for topic, partition in positions)
             raise NotAssigned(f"{names} was given to another member of {self.group}") from error
         except TimeoutError as error:
-            raise PortError(f"Kafka did not store positions of {self.group} in time") from error
+            raise LogUnavailable(f"Kafka did not store positions of {self.group} in time") from error
         except KafkaError as error:
-            raise PortError(f"Kafka did not store positions of {self.group} ({reason(error)})") from error
+            raise LogUnavailable(f"Kafka did not store positions of {self.group} ({reason(error)})") from error
 
     async def stop(self) -> None:
         """Leaves the group, bounded; a consumer that does not end is cut off, and the group finds out."""
         try:
-            await asyncio.wait_for(self._consumer.stop(), self._settings.session_timeout_ms / 1000 + 1)
+            if await bounded(self._consumer.stop(), STOP_SECONDS_MAX):
+                return
+            why = "no answer in time"
         except Exception as error:  # noqa: BLE001 - whatever keeps it from ending, it must not keep the process
-            log.warning("a consumer did not end in good order", group=self.group, error=reason(error))
-            await self.cut_off()
+            why = reason(error)
+        log.warning("a consumer did not end in good order", group=self.group, error=why)
+        await self.cut_off()
 
     async def cut_off(self) -> None:
         """Ends everything at once, without a word to the group."""
         consumer = self._consumer
         consumer._closed = True
         coordinator, fetcher = consumer._coordinator, consumer._fetcher
-        tasks = []
+        tasks: set[asyncio.Task[object]] = set()
         if coordinator is not None:
             own = (coordinator._coordination_task, coordinator._heartbeat_task, coordinator._commit_refresh_task)
-            tasks += [task for task in own if task is not None]
+            tasks.update(task for task in own if task is not None)
         if fetcher is not None:
-            tasks += [fetcher._fetch_task, *fetcher._pending_tasks]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.gather(*tasks, return_exceptions=True)
-        await consumer._client.close()
+            tasks.update((fetcher._fetch_task, *fetcher._pending_tasks))
+        await settled(tasks, CUT_SECONDS_MAX)
+        await close_client(consumer._client)
 
 
 async def topics_of_group(settings: KafkaSettings, group: str) -> list[str]:

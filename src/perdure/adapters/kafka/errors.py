@@ -12,7 +12,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from perdure.ports.errors import CommitFailed, Fenced, PortError, RecordTooLarge, TopicMissing
+from perdure.ports.errors import CommitFailed, Fenced, LogUnavailable, PortError, RecordTooLarge, TopicMissing
 
 __all__ = ["is_fenced", "reason", "refused_write", "topic_missing", "unreachable"]
 
@@ -48,8 +48,8 @@ def topic_missing(topic: str) -> TopicMissing:
     return TopicMissing(f"topic {topic} does not exist: `perdure bootstrap` creates it")
 
 
-def unreachable(servers: tuple[str, ...], error: BaseException) -> PortError:
+def unreachable(servers: tuple[str, ...], error: BaseException | None) -> LogUnavailable:
     why = reason(error) if isinstance(error, KafkaError) else "no answer in time"
-    return PortError(
+    return LogUnavailable(
         f"Kafka at {', '.join(servers)} cannot be used ({why}): check PERDURE_LOG and that the brokers run"
     )

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from perdure.adapters.kafka import fetching, topics
+import structlog
+
+from perdure.adapters.kafka import fetching, limits, topics
 from perdure.adapters.kafka.appender import Appender
+from perdure.adapters.kafka.clients import bounded
 from perdure.adapters.kafka.connection import Connection
 from perdure.adapters.kafka.membership import KafkaMember
 from perdure.adapters.kafka.producers import open_producer
@@ -16,6 +19,10 @@ from perdure.ports.errors import LogClosed
 from perdure.ports.log import GroupListener, Log, Membership, Outgoing, Record, TopicSpec, Writer
 
 __all__ = ["KafkaLog"]
+
+log = structlog.get_logger(__name__)
+ORDERLY_SECONDS_MAX = 3.5
+CUT_SECONDS_MAX = 1.5
 
 
 class KafkaLog(Log):
@@ -33,6 +40,11 @@ class KafkaLog(Log):
         """Raises PortError, naming the servers, if none answers."""
         self._check_open()
         await self._connection.client()
+
+    async def check_limits(self, topics: Sequence[str]) -> limits.Findings:
+        """Whether brokers and these topics agree with what the engine needs. Raises LogUnavailable."""
+        self._check_open()
+        return await limits.check_limits(self._connection, topics)
 
     async def create_topics(self, specs: Sequence[TopicSpec]) -> None:
         self._check_open()
@@ -80,9 +92,19 @@ class KafkaLog(Log):
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
+        """In good order if Kafka answers; at once if it does not. Bounded, whatever state aiokafka is in."""
+        if not await bounded(self._close_in_order(), ORDERLY_SECONDS_MAX):
+            log.warning("Kafka does not answer: its clients are cut off", client=self.settings.client_id)
+            await bounded(self._cut_off(), CUT_SECONDS_MAX)
+
+    async def _close_in_order(self) -> None:
         await asyncio.gather(*(member.leave() for member in self._members))
         await asyncio.gather(*(writer.close() for writer in self._writers), self._appender.close())
         await self._connection.close()
+
+    async def _cut_off(self) -> None:
+        clients = [*(each.cut_off() for each in self._members), *(each.cut_off() for each in self._writers)]
+        await asyncio.gather(*clients, self._appender.cut_off(), self._connection.close(), return_exceptions=True)
 
     def _check_open(self) -> None:
         if self._closing is not None:

@@ -4,6 +4,9 @@ The listener's calls run one at a time in tasks of their own. A revocation is wa
 partition moves only after its owner has let go (or the broker has lost patience). An assignment is not: the consumer
 sends no heartbeat until its callback returns, and a takeover may take longer than a session.
 
+A consumer of which a task has died is replaced by a new one: the listener is told that it lost its partitions, and the
+group is joined again, for as long as it takes.
+
 A pump hands everything that is fetched to the readers at once. aiokafka fetches nothing more from a server while a
 partition of it has records that nobody took (100 ms at a time), so records must never lie there for want of a reader.
 For the same reason a partition flows only once it is read.
@@ -16,7 +19,7 @@ from collections.abc import Awaitable, Coroutine, Sequence
 
 import structlog
 from aiokafka import ConsumerRebalanceListener
-from aiokafka.errors import InconsistentGroupProtocolError, KafkaError
+from aiokafka.errors import InconsistentGroupProtocolError
 from aiokafka.structs import TopicPartition
 
 from perdure.adapters.kafka.assignor import NumberAssignor
@@ -26,13 +29,15 @@ from perdure.adapters.kafka.errors import reason, unreachable
 from perdure.adapters.kafka.positions import Positions
 from perdure.adapters.kafka.reader import KafkaReader
 from perdure.adapters.kafka.records import Place
-from perdure.ports.errors import NotAssigned, PortError
+from perdure.ports.errors import LogUnavailable, NotAssigned, PortError
 from perdure.ports.log import Committed, GroupListener, Membership, Reader
 
 __all__ = ["KafkaMember"]
 
 log = structlog.get_logger(__name__)
 FAULT_PAUSE_SECONDS = 0.5
+FAULT_PAUSE_SECONDS_MAX = 5.0
+PUMP_SECONDS_MAX = 1.0
 
 
 class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
@@ -42,8 +47,9 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
         self._topics = tuple(topics)
         self._group = group
         self._listener = listener
-        self._consumer = GroupConsumer(settings, group, NumberAssignor(topics))
-        self._positions = Positions(self._consumer.commit, settings.lazy_commit_interval_ms / 1000)
+        self._assignor = NumberAssignor(topics)
+        self._consumer = GroupConsumer(settings, group, self._assignor)
+        self._positions = Positions(self._store_positions, settings.lazy_commit_interval_ms / 1000)
         self._session_s = settings.session_timeout_ms / 1000
         self._readers: dict[Place, KafkaReader] = {}
         self._assigned: tuple[int, ...] = ()
@@ -58,7 +64,8 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
         self._pump: asyncio.Task[None] | None = None
 
     async def join(self) -> None:
-        """Returns when the first assignment was told. Raises ValueError for a group of other topics, PortError."""
+        """Returns when the first assignment was told. Raises ValueError for a group of other topics, LogUnavailable."""
+        self._join_by = asyncio.get_running_loop().time() + self._connection.settings.answer_timeout_s
         try:
             await self._consumer.start(self._topics, self)
             self._pump = asyncio.get_running_loop().create_task(self._run_pump())
@@ -85,28 +92,43 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
             self._leaving = asyncio.get_running_loop().create_task(self._leave())
         return self._leaving
 
+    async def cut_off(self) -> None:
+        """Ends without a word to the group or to the listener, whatever state its consumer is in."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+        self._leaving = asyncio.get_running_loop().create_task(self._consumer.cut_off())
+        if not self._gone.done():
+            self._gone.set_result(None)
+        self._drop_readers()
+        if self._pump is not None:
+            self._pump.cancel()
+        await self._leaving
+
     async def _leave(self) -> None:
         try:
-            await asyncio.wait_for(self._tell_revoked(), self._session_s)
+            async with asyncio.timeout(self._session_s):
+                await self._tell_revoked()
         except TimeoutError:
             log.warning("a group listener does not return: leaving without it", group=self._group)
         self._gone.set_result(None)
         self._drop_readers()
         if self._pump is not None:
             self._pump.cancel()
-            await asyncio.gather(self._pump, return_exceptions=True)
+            await asyncio.wait({self._pump}, timeout=PUMP_SECONDS_MAX)
         await self._consumer.stop()
 
     async def _run_pump(self) -> None:
         while True:
             try:
+                if self._consumer.failure:
+                    await self._replace_consumer()
                 fetched = await self._consumer.poll()
             except OutOfRange as error:
                 for place in error.places:
                     if place in self._readers:
                         self._readers[place].out_of_range()
                 continue
-            except KafkaError as error:
+            except Exception as error:  # noqa: BLE001 - whatever aiokafka raises, readers wait for this task
                 await self._fault(error)
                 continue
             for place, records in fetched.items():
@@ -114,7 +136,25 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
                 if reader is not None:
                     reader.feed(records)
 
-    async def _fault(self, error: KafkaError) -> None:
+    async def _replace_consumer(self) -> None:
+        broken, pause = self._consumer, FAULT_PAUSE_SECONDS
+        if not self._first.done() and asyncio.get_running_loop().time() > self._join_by:
+            raise LogUnavailable(f"{self._group} could not be joined: {broken.failure}")
+        log.error("a consumer is replaced: its client is dead", group=self._group, reason=broken.failure)
+        await broken.cut_off()
+        await self.on_partitions_revoked(())
+        while True:
+            self._consumer = GroupConsumer(self._connection.settings, self._group, self._assignor)
+            try:
+                await self._consumer.start(self._topics, self)
+                return
+            except LogUnavailable as error:
+                log.warning("a group cannot be joined again yet", group=self._group, error=str(error), retry_s=pause)
+                await self._consumer.cut_off()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, FAULT_PAUSE_SECONDS_MAX)
+
+    async def _fault(self, error: Exception) -> None:
         """A joining member gives up by name; one that has worked goes on trying, as brokers come back."""
         if not self._first.done():
             self._first.set_exception(await self._refusal(error))
@@ -123,10 +163,12 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
             log.warning("reading as a member of a group failed", group=self._group, error=reason(error))
         await asyncio.sleep(FAULT_PAUSE_SECONDS)
 
-    async def _refusal(self, error: KafkaError) -> Exception:
+    async def _refusal(self, error: Exception) -> Exception:
         if isinstance(error, InconsistentGroupProtocolError):
             topics = await topics_of_group(self._connection.settings, self._group)
             return ValueError(f"members of {self._group} read {', '.join(topics) or 'other topics'}: all read the same")
+        if isinstance(error, LogUnavailable):
+            return error
         return unreachable(self._connection.settings.servers, error)
 
     # What aiokafka's coordinator calls.
@@ -142,7 +184,14 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
         for place in places:
             self._consumer.hold(place)
             self._consumer.move(place, 0)  # before any await: the consumer must not choose a position by itself
-        points = await self._consumer.starting_points(places)
+        consumer = self._consumer
+        try:
+            points = await consumer.starting_points(places)
+        except Exception as error:  # noqa: BLE001 - aiokafka would log it and go on with partitions that nobody reads
+            consumer.fail(f"where its partitions begin is not known ({reason(error)})")
+            return
+        if consumer is not self._consumer:
+            return  # replaced meanwhile
         for place in places:
             self._consumer.move(place, points[place])
             self._readers[place] = KafkaReader(self, place, points[place])
@@ -173,6 +222,9 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
             log.exception("group listener failed", group=self._group, call=name)
         finally:
             self._caller = None
+
+    async def _store_positions(self, positions: dict[Place, Committed]) -> None:
+        await self._consumer.commit(positions)
 
     async def _flush_positions(self) -> None:
         try:

@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 import aiokafka.producer.sender
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.transaction import EndTxnRequest
 
+from perdure.adapters.kafka.clients import bounded, close_client, mend
 from perdure.adapters.kafka.errors import refused_write, unreachable
 from perdure.adapters.kafka.records import Batch, Place
 from perdure.adapters.kafka.settings import KafkaSettings
 from perdure.ports.errors import Fenced, PortError
 
-__all__ = ["EndWatch", "close_client", "open_producer", "send", "stop_producer"]
+__all__ = ["EndWatch", "cut_off_producer", "open_producer", "send", "stop_producer"]
 
 log = structlog.get_logger(__name__)
 STOP_SECONDS_MAX = 2.0
@@ -35,6 +35,7 @@ async def open_producer(settings: KafkaSettings, transactional_id: str | None = 
         transactional_id=transactional_id,
         transaction_timeout_ms=settings.transaction_timeout_ms,
     )
+    mend(producer.client)
     started = False
     try:
         async with asyncio.timeout(settings.answer_timeout_s):
@@ -70,6 +71,10 @@ async def send(producer: AIOKafkaProducer, packed: Mapping[Place, Sequence[Batch
                 answers.append((place, batch, answer))
     except KafkaError as error:
         failure = error
+    except BaseException:  # given up: nobody will ask what became of those before
+        for _, _, answer in answers:
+            answer.add_done_callback(_retrieve)
+        raise
     ends: dict[Place, int] = {}
     results = await asyncio.gather(*(answer for _, _, answer in answers), return_exceptions=True)
     for (place, batch, _), result in zip(answers, results, strict=True):
@@ -84,41 +89,54 @@ async def send(producer: AIOKafkaProducer, packed: Mapping[Place, Sequence[Batch
 
 async def stop_producer(producer: AIOKafkaProducer) -> None:
     """Gives its connections back within a bound; what it has not sent is dropped."""
-    producer._message_accumulator.fail_all(KafkaError("the producer was ended"))
+    _fail_open(producer)
     try:
-        await asyncio.wait_for(producer.stop(), STOP_SECONDS_MAX)
-    except TimeoutError:
-        task = producer._sender.sender_task
-        if task is not None:
-            task.cancel()
+        if not await bounded(producer.stop(), STOP_SECONDS_MAX):
+            _cancel_sender(producer)
     except Exception as error:  # noqa: BLE001 - whatever keeps it from ending, it must not keep the process
         # The sender's own failure comes out here again; whoever sent has been told.
         log.debug("a producer ended with an error", error=type(error).__name__)
     await close_client(producer.client)
-    _retrieve_failures(producer)
+    _retrieve_transaction(producer)
 
 
-def _retrieve_failures(producer: AIOKafkaProducer) -> None:
-    """Who committed has been told; asyncio would complain of futures inside aiokafka that nobody asked."""
+async def cut_off_producer(producer: AIOKafkaProducer) -> None:
+    """Ends it at once; the next writer of its id settles what it has open."""
+    producer._closed = True
+    _fail_open(producer)
+    _cancel_sender(producer)
+    await close_client(producer.client)
+    _retrieve_transaction(producer)
+
+
+def _cancel_sender(producer: AIOKafkaProducer) -> None:
+    task = producer._sender.sender_task
+    if task is not None:
+        task.cancel()
+
+
+def _retrieve(answer: asyncio.Future[object]) -> None:
+    if answer.done() and not answer.cancelled():
+        answer.exception()
+
+
+def _fail_open(producer: AIOKafkaProducer) -> None:
+    """Who sent is told now. asyncio would complain of futures inside aiokafka that nobody asks any more."""
+    accumulator = producer._message_accumulator
+    batches = [
+        *accumulator._pending_batches,
+        *(batch for waiting in accumulator._batches.values() for batch in waiting),
+    ]
+    accumulator.fail_all(KafkaError("the producer was ended"))
+    for batch in batches:
+        _retrieve(batch.future)
+        _retrieve(batch._drain_waiter)
+
+
+def _retrieve_transaction(producer: AIOKafkaProducer) -> None:
     transactions = producer._txn_manager
-    futures = [batch._drain_waiter for batches in producer._message_accumulator._batches.values() for batch in batches]
     if transactions is not None and transactions._transaction_waiter is not None:
-        futures.append(transactions._transaction_waiter)
-    for future in futures:
-        if future.done() and not future.cancelled():
-            future.exception()
-
-
-async def close_client(client: AIOKafkaClient) -> None:
-    """Closes a client for good: a request under way in a task of aiokafka's own must not connect anew."""
-
-    async def refuse(*_: object, **__: object) -> None:
-        return None
-
-    client._get_conn = refuse
-    async with client._get_conn_lock:  # a connection that is being made is in the client's list afterwards
-        pass
-    await client.close()
+        _retrieve(transactions._transaction_waiter)
 
 
 class EndWatch:

@@ -6,19 +6,20 @@ here; then the consumer's is the one to tell, because it has moved past the cont
 
 from __future__ import annotations
 
-from asyncio import Future, get_running_loop
+from asyncio import Future, get_running_loop, sleep
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
 from perdure.adapters.kafka.records import Place
-from perdure.ports.errors import NotAssigned, OffsetOutOfRange
+from perdure.ports.errors import LogUnavailable, NotAssigned, OffsetOutOfRange
 from perdure.ports.log import Committed, Reader, Record
 
 __all__ = ["KafkaReader", "Source"]
 
 METADATA_BYTES_MAX = 4096  # the broker's default for offset metadata
 WAITING_RECORDS_MAX = 2_000
+RANGE_PAUSE_SECONDS = 0.5
 WAITING_BYTES_MAX = 8 * 1024 * 1024
 
 
@@ -61,6 +62,7 @@ class KafkaReader(Reader):
             self._check_assigned()
             if self._out_of_range:
                 await self._check_range()
+                continue
             if self._records:
                 return self._take(max_records)
             if self._woken:
@@ -84,7 +86,11 @@ class KafkaReader(Reader):
         return taken
 
     async def _check_range(self) -> None:
-        start, end = await self._source.bounds(self._place)
+        try:
+            start, end = await self._source.bounds(self._place)
+        except LogUnavailable:
+            await sleep(RANGE_PAUSE_SECONDS)  # the read goes on until the brokers answer, or the partition is revoked
+            return
         if not self._out_of_range:
             return  # sought elsewhere meanwhile
         if start <= self._position <= end:

@@ -14,11 +14,12 @@ from enum import Enum
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from perdure.adapters.kafka.clients import bounded
 from perdure.adapters.kafka.connection import Connection
 from perdure.adapters.kafka.errors import is_fenced, reason, refused_write
-from perdure.adapters.kafka.producers import EndWatch, send, stop_producer
+from perdure.adapters.kafka.producers import EndWatch, cut_off_producer, send, stop_producer
 from perdure.adapters.kafka.records import check_records, pack
-from perdure.ports.errors import CommitFailed, CommitUnknown, Fenced
+from perdure.ports.errors import CommitFailed, CommitUnknown, Fenced, LogUnavailable
 from perdure.ports.log import Outgoing, Writer
 
 __all__ = ["KafkaWriter"]
@@ -64,7 +65,10 @@ class KafkaWriter(Writer):
 
     async def _commit(self, records: Sequence[Outgoing]) -> int:
         self._phase = Phase.SENDING
-        counts = {topic: await self._connection.count(topic) for topic in {record.topic for record in records}}
+        try:
+            counts = {topic: await self._connection.count(topic) for topic in {record.topic for record in records}}
+        except LogUnavailable as error:
+            raise CommitFailed(str(error)) from error
         check_records(records, counts)
         packed = pack(records, self._producer.create_batch)
         try:
@@ -102,14 +106,22 @@ class KafkaWriter(Writer):
         """Open transactions hold up every reader of the partitions they touched, so abort without being asked."""
         if self._phase is Phase.SENDING:
             try:
-                await asyncio.wait_for(self._producer.abort_transaction(), ABORT_SECONDS_MAX)
-            except (TimeoutError, KafkaError, AssertionError):
+                await bounded(self._producer.abort_transaction(), ABORT_SECONDS_MAX)
+            except (KafkaError, AssertionError):
                 pass  # the broker aborts by its own time-out, or the next writer does
         await stop_producer(self._producer)
 
     @property
     def ended(self) -> bool:
         return self._ending is not None and self._ending.done()
+
+    async def cut_off(self) -> None:
+        """Ends it at once, whatever it waits for; a successor settles what is open."""
+        self._dead = True
+        if self._ending is not None:
+            self._ending.cancel()
+        self._ending = asyncio.get_running_loop().create_task(cut_off_producer(self._producer))
+        await self._ending
 
     async def close(self) -> None:
         """Ends the producer; an open commit fails. Twice is harmless."""

@@ -1,0 +1,138 @@
+"""aiokafka's tasks die one by one, and it says nothing: the member notices, and goes on with a new consumer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.errors import KafkaError, KafkaTimeoutError, RequestTimedOutError
+
+from perdure.adapters.kafka.clients import bounded, mend
+from perdure.adapters.kafka.membership import KafkaMember
+from tests.conformance.clusters import TOPICS
+from tests.conformance.facts import Listener, out, until, values, within
+from tests.integration.kafka.clusters import KafkaCluster
+
+PARTS = {
+    "fetcher": lambda consumer: consumer._fetcher._fetch_task,
+    "coordinator": lambda consumer: consumer._coordinator._coordination_task,
+    "heartbeat": lambda consumer: consumer._coordinator._heartbeat_task,
+    "metadata": lambda consumer: consumer._client._sync_task,
+}
+
+
+async def join(cluster: KafkaCluster, listener: Listener):
+    membership = await cluster.log.join("g", [TOPICS.instances], listener)
+    member: KafkaMember = membership.inner
+    return membership, member
+
+
+def throw_into(task: asyncio.Task[None]) -> None:
+    """As an error of aiokafka's own would: at its next step the task raises what none of it expects."""
+    waiter = task._fut_waiter
+    assert waiter is not None
+    if not waiter.done():
+        waiter.set_exception(KeyError((1, "a connection that was replaced")))
+
+
+@pytest.mark.parametrize("part", PARTS)
+async def test_a_member_whose_client_lost_a_task_joins_again(cluster: KafkaCluster, part: str) -> None:
+    listener = Listener()
+    membership, member = await join(cluster, listener)
+    await cluster.log.append([out("before")])
+    assert values(await within(membership.reader(TOPICS.instances, 0).read(1))) == ["before"]
+    task = PARTS[part](member._consumer._consumer)
+    task.cancel() if part == "metadata" else throw_into(task)
+    await until(lambda: [told for told, _ in listener.told] == ["assigned", "revoked", "assigned"], seconds=60)
+    await cluster.log.append([out("after")])
+    reader = membership.reader(TOPICS.instances, 0)
+    seen: list[str] = []
+    while "after" not in seen:
+        seen += values(await within(reader.read(10)))
+    await reader.commit(reader.position)
+    await within(membership.leave())
+
+
+async def test_a_member_that_could_not_be_told_its_partitions_joins_again(
+    cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = Listener()
+    membership, member = await join(cluster, listener)
+
+    async def no_answer(_places):
+        raise KafkaTimeoutError
+
+    monkeypatch.setattr(member._consumer, "starting_points", no_answer)
+    member._consumer._consumer._coordinator.request_rejoin()
+    await until(lambda: [told for told, _ in listener.told] == ["assigned", "revoked", "assigned"], seconds=60)
+    await cluster.log.append([out("a")])
+    assert values(await within(membership.reader(TOPICS.instances, 0).read(1))) == ["a"]
+
+
+async def test_a_member_leaves_while_its_consumer_is_being_replaced(cluster: KafkaCluster) -> None:
+    membership, member = await join(cluster, Listener())
+    member._consumer.fail("a test says so")
+    await until(
+        lambda: not member._consumer.failure and member._consumer._consumer._coordinator is not None, seconds=60
+    )
+    await within(membership.leave())
+    successor = Listener()
+    await cluster.client().join("g", [TOPICS.instances], successor)
+    assert successor.owned == (0, 1, 2)
+
+
+async def test_a_request_that_times_out_on_a_replaced_connection_is_a_time_out() -> None:
+    client = AIOKafkaClient()
+
+    async def ready(*_args, **_options) -> bool:
+        return True
+
+    class Silent:
+        def send(self, *_args, **_options):
+            client._conns.clear()  # another request found the connection broken, and could not make a new one
+            silence = asyncio.get_running_loop().create_future()
+            silence.set_exception(TimeoutError())
+            return silence
+
+    client.ready = ready
+    client._conns = {(1, 0): Silent()}
+    with pytest.raises(KeyError):
+        await client.send(1, object(), group=0)
+    client._conns = {(1, 0): Silent()}
+    mend(client)
+    with pytest.raises(RequestTimedOutError):
+        await client.send(1, object(), group=0)
+
+
+async def test_a_coordinator_is_looked_up_again_while_no_broker_is_known() -> None:
+    client = AIOKafkaClient()
+    with pytest.raises(AssertionError):
+        await client.coordinator_lookup(CoordinationType.GROUP, "g")
+    mend(client)
+    with pytest.raises(KafkaError) as caught:
+        await client.coordinator_lookup(CoordinationType.GROUP, "g")
+    assert caught.value.retriable
+
+
+async def test_what_swallows_its_cancellation_is_left_behind() -> None:
+    released = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not released.is_set():
+            try:
+                await released.wait()
+            except asyncio.CancelledError:
+                continue
+
+    assert not await within(bounded(stubborn(), 0.05))
+    released.set()
+
+
+async def test_bounded_work_ends_or_raises_as_it_does() -> None:
+    async def fails() -> None:
+        raise ValueError("its own")
+
+    assert await bounded(asyncio.sleep(0), 10)
+    with pytest.raises(ValueError, match="its own"):
+        await bounded(fails(), 10)

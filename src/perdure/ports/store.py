@@ -16,10 +16,12 @@ __all__ = [
     "Filter",
     "HistoryStore",
     "Page",
+    "Resting",
     "StoredEvent",
     "StoredInstance",
     "StoredTimer",
     "StoredTurn",
+    "TimerKey",
     "TimerStore",
 ]
 
@@ -45,6 +47,19 @@ class StoredTurn:
 
     row: InstanceRow
     events: list[StoredEvent] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Resting:
+    """A partition in which nothing happens: its last batch marker, should the log lose it by its age.
+
+    `end` is where history ended when nothing was under way after the marker: a log that still ends there has lost
+    nothing that is not in the store.
+    """
+
+    offset: int  # of the marker
+    marker: bytes
+    end: int
 
 
 @dataclass(slots=True)
@@ -89,7 +104,9 @@ class HistoryStore(ABC):
     async def load(self, instance_ids: Sequence[str], *, events: bool = True) -> dict[str, StoredInstance]:
         """What is stored of these instances; ids never stored are absent. A purged one comes as its tombstone row.
 
-        With events=False rows only. Finished instances come with their events too.
+        With events=False rows only. Finished instances come with their events too. Raises `StoreUnavailable`, and
+        `HistoryDamaged` if rows cannot be read or events up to `last_seq` are not all there; it names every instance
+        given that this is true of, so that the others can be asked for without them.
         """
 
     @abstractmethod
@@ -98,6 +115,17 @@ class HistoryStore(ABC):
 
         A lower epoch's is no longer known once a higher one has been appended.
         """
+
+    @abstractmethod
+    async def rest(self, partition: int, epoch: int, resting: Resting) -> None:
+        """Keep it for `resting`; a lower (epoch, offset) never undoes a higher one. Raises `StoreUnavailable`.
+
+        An adapter whose log cannot lose its tail, being in the same file, keeps nothing.
+        """
+
+    @abstractmethod
+    async def resting(self, partition: int, epoch: int = 0) -> Resting | None:
+        """What is kept for the partition in this epoch of its topics."""
 
     @abstractmethod
     async def list(self, where: Filter, limit: int, after: str = "") -> Page:
@@ -120,26 +148,36 @@ class StoredTimer:
     instance_id: str
     identity: str  # run/generation/task/attempt/kind: with the instance id unique in its slice
     value: bytes
+    position: int = field(default=0, compare=False)  # of the record that set it; not read back
+
+
+TimerKey = tuple[str, str, int]
+"""Instance id and identity of a timer to be deleted, and the position of the record that says so."""
 
 
 class TimerStore(ABC):
-    """Far timers, by shard (= partition of the topic timers) and slice (= fire_at_us // slice length)."""
+    """Far timers, by shard (= partition of the topic timers) and slice (= fire_at_us // slice length).
+
+    A position is epoch << 48 | offset of a record of the shard. What is written at a lower position never undoes what
+    is there from a higher one, deletions included, whenever it arrives. (SQLite's file has one writer, whose writes
+    come in order; it alone does not look at positions.)
+    """
 
     @abstractmethod
     async def put(self, shard: int, slice_no: int, timers: Sequence[StoredTimer]) -> None:
-        """Upsert; durable when it returns."""
+        """Upsert, each at its position; durable when it returns."""
 
     @abstractmethod
     async def load(self, shard: int, slice_no: int) -> list[StoredTimer]:
         """All timers of a slice, by fire_at_us."""
 
     @abstractmethod
-    async def remove(self, shard: int, slice_no: int, keys: Sequence[tuple[str, str]]) -> None:
-        """Delete timers by (instance id, identity); absent ones are harmless."""
+    async def remove(self, shard: int, slice_no: int, keys: Sequence[TimerKey]) -> None:
+        """Delete timers, each at its position; absent ones are harmless."""
 
     @abstractmethod
-    async def drop_slice(self, shard: int, slice_no: int) -> None:
-        """Delete a whole slice."""
+    async def drop_slice(self, shard: int, slice_no: int, position: int) -> None:
+        """Delete a whole slice: every timer that was put at a position up to this one."""
 
     @abstractmethod
     async def slices(self, shard: int, up_to: int) -> list[int]:

@@ -9,7 +9,7 @@ from perdure.adapters.cassandra import (
     Driver,
     open_driver,
 )
-from tests.conformance.clusters import MemoryCluster, SteppingClock
+from tests.conformance.clusters import MemoryCluster
 
 
 def settings_for(address: str, keyspace: str) -> CassandraSettings:
@@ -23,22 +23,23 @@ class CassandraCluster(MemoryCluster):
     def __init__(self, driver: Driver, namespace: str) -> None:
         super().__init__()
         self.namespace = namespace
-        self.clock = SteppingClock()
-        self._given = self.driver = driver
+        self.driver = driver
+        self._settings = driver.settings
+        self._own: Driver | None = None
 
     async def open(self) -> None:
         await super().open()
-        self.store = CassandraHistoryStore(self.driver, self.namespace)
-        self.timers = CassandraTimerStore(self.driver, self.namespace, self.clock)
+        driver = self._own or self.driver
+        self.store = CassandraHistoryStore(driver, self.namespace)
+        self.timers = CassandraTimerStore(driver, self.namespace)
 
     async def reopen(self) -> None:
-        settings = self.driver.settings
         await self.close()
-        self.driver = await open_driver(settings)
+        self._own = await open_driver(self._settings)
         await self.open()
 
     async def close(self) -> None:
         await super().close()
-        if self.driver is not self._given:
-            await self.driver.close()
-            self.driver = self._given
+        if self._own is not None:
+            await self._own.close()
+            self._own = None

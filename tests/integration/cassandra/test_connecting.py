@@ -107,13 +107,13 @@ async def test_a_keyspace_without_tables_is_refused(driver: Driver) -> None:
 
 
 async def test_a_keyspace_of_a_newer_version_is_refused(driver: Driver) -> None:
-    set_version = f"INSERT INTO {driver.settings.keyspace}.schema_version (component, version) VALUES ('store', %s)"
-    driver.session.execute(set_version, (99,))
+    table = f"{driver.settings.keyspace}.schema_versions"
+    driver.session.execute(f"INSERT INTO {table} (component, version) VALUES ('store', 99)")
     try:
-        with pytest.raises(PortError, match="version 99"):
+        with pytest.raises(PortError, match=r"version 99, and this Perdure knows .*: upgrade"):
             await open_driver(driver.settings)
     finally:
-        driver.session.execute(set_version, (1,))
+        driver.session.execute(f"DELETE FROM {table} WHERE component = 'store' AND version = 99")
 
 
 async def test_making_the_schema_again_changes_nothing(driver: Driver, namespace: str) -> None:
@@ -125,7 +125,7 @@ async def test_making_the_schema_again_changes_nothing(driver: Driver, namespace
 
 async def test_an_interrupted_bootstrap_is_finished_by_the_next(driver: Driver, namespace: str) -> None:
     """As if it had died after the tables and before the version."""
-    driver.session.execute(f"DELETE FROM {driver.settings.keyspace}.schema_version WHERE component = 'store'")
+    driver.session.execute(f"DELETE FROM {driver.settings.keyspace}.schema_versions WHERE component = 'store'")
     with pytest.raises(PortError, match="bootstrap"):
         await open_driver(driver.settings)
     await create_schema(driver.settings, {"": 1})

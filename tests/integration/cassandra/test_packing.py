@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.adapters.cassandra.packing import ROW_BYTES_MAX, packed, unpacked
-from perdure.ports.errors import StoreUnavailable
 from perdure.ports.store import StoredEvent
 
 
@@ -37,5 +36,17 @@ def test_a_gap_begins_a_new_row() -> None:
 
 
 def test_a_codec_of_a_newer_version_is_refused_by_name() -> None:
-    with pytest.raises(StoreUnavailable, match="codec 9"):
+    with pytest.raises(ValueError, match="codec 9"):
         unpacked([(1, 9, b"")], 1)
+
+
+@given(st.lists(st.binary(max_size=9), min_size=1, max_size=5), st.data())
+def test_a_row_that_was_cut_off_is_noticed(values: list[bytes], data: st.DataObject) -> None:
+    [(first, _, codec, blob)] = packed([StoredEvent(1 + place, value) for place, value in enumerate(values)])
+    left = data.draw(st.integers(0, len(blob) - 1))
+    try:
+        found = unpacked([(first, codec, blob[:left])], len(values))
+    except ValueError as error:
+        assert "cut off" in str(error)
+    else:
+        assert len(found) < len(values)  # between two events: then one is missing

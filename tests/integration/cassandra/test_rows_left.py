@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.ports.errors import StoreUnavailable
+from perdure.ports.errors import HistoryDamaged
 from perdure.ports.store import Filter, StoredTurn
 from tests.conformance.facts import event, row, turn
 from tests.integration.cassandra.clusters import CassandraCluster
@@ -58,7 +58,7 @@ async def test_a_history_with_a_hole_is_not_given_out(cluster: CassandraCluster)
         f"DELETE FROM {cluster.driver.settings.keyspace}.history USING TIMESTAMP 9 WHERE namespace = '{cluster.namespace}' AND instance_id = 'a'"
         " AND run = '0.0.1' AND generation = 0 AND chunk = 0 AND first_seq = 1"
     )
-    with pytest.raises(StoreUnavailable, match="1 of 2 events of instance 'a'"):
+    with pytest.raises(HistoryDamaged, match=r"of 'a' event 1 of 2 is missing\. Repair the store"):
         await cluster.store.load(["a"])
     assert (await cluster.store.load(["a"], events=False))["a"].row.last_seq == 2
 

@@ -2,13 +2,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.core.effects import SetTimer
-from perdure.roles.timers.near import DEAD_MIN, NearTimers, Timer
+from perdure.roles.timers.near import ARRIVAL_BITS, DEAD_MIN, NearTimers, Timer, identity_of, parts_of
 from perdure.roles.timers.offsets import HeldOffsets
 
 
 def timer(n, fire_at_us):
-    request = SetTimer("1.0.1", 0, n, 1, "timer", fire_at_us)
-    return Timer((b"k", "1.0.1", 0, n, 1, "timer"), request, b"", 0)
+    made = Timer(identity_of(b"k", SetTimer("1.0.1", 0, n, 1, "timer", fire_at_us)), fire_at_us, 0)
+    made.offset = n
+    return made
 
 
 @given(
@@ -34,11 +35,29 @@ def test_the_heap_agrees_with_a_sorted_list(steps):
             near.discard(gone)
         elif what == "pop":
             due = near.pop_due(number, 3)
-            expected = sorted((t for t in model if t.fire_at_us <= number), key=lambda t: (t.fire_at_us, t.identity[3]))
+            expected = sorted((t for t in model if t.fire_at_us <= number), key=lambda t: (t.fire_at_us, t.offset))
             assert due == expected[:3]
             model = [t for t in model if t not in due]
         assert len(near) == len(model)
         assert near.next_us() == min((t.fire_at_us for t in model), default=None)
+
+
+def test_an_identity_gives_its_parts_back():
+    request = SetTimer("1.0.77", 2, 3, 4, "retry", 5)
+    assert parts_of(identity_of("ordér".encode(), request)) == ("ordér".encode(), "1.0.77/2/3/4/retry")
+    assert parts_of(identity_of(b"", request)) == (b"", "1.0.77/2/3/4/retry")
+
+
+def test_timers_of_one_moment_keep_their_order_when_the_count_of_arrivals_begins_again():
+    near, first, second = NearTimers(), timer(1, 7), timer(2, 7)
+    near.push(second)
+    near._pushed = 0
+    near.push(first)
+    assert near.pop_due(7, 9) == [first, second]
+    near._pushed = (1 << ARRIVAL_BITS) - 1
+    near.push(timer(3, 7))
+    near.push(timer(4, 8))
+    assert [each.offset for each in near.pop_due(8, 9)] == [3, 4]
 
 
 def test_cancelled_timers_do_not_pile_up_in_the_heap():

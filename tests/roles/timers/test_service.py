@@ -5,7 +5,7 @@ import pytest
 from perdure.adapters.memory import Fault
 from perdure.codec.avro import encode
 from perdure.core.commands import BeginGeneration
-from perdure.core.effects import SetTimer
+from perdure.core.effects import CancelTimer, SetTimer
 from perdure.ports.errors import StoreUnavailable, TopicMissing
 from perdure.ports.log import Outgoing
 from perdure.roles.timers import TimerSettings
@@ -400,19 +400,21 @@ async def test_what_cannot_be_read_goes_to_the_dead_letters_and_the_rest_goes_on
             Outgoing("t.timers", 0, b"i1", encode(BeginGeneration("1.0.0", 1))),
             Outgoing("t.timers", 0, b"i1", encode(SetTimer("1.99.0", 0, 1, 1, "timer", 0))),
             Outgoing("t.timers", 0, b"\xff", encode(SetTimer("1.0.0", 0, 1, 1, "timer", 0))),
+            Outgoing("t.timers", 0, b"i1", encode(SetTimer("1/.0.0", 0, 1, 1, "timer", 0))),
+            Outgoing("t.timers", 0, b"i1", encode(CancelTimer("1.0.0", 0, 1, 1, "ti\0mer", 0))),
         ]
     )
     await w.set(5, w.now_us)
     await asyncio.sleep(2)
     letters = await w.log.fetch("t.dead-letters", 0, 0, 10)
     assert [letter.value for letter in letters][:1] == [b"garbage"]
-    assert len(letters) == 4 and service.stats.dead_letters == 4
+    assert len(letters) == 6 and service.stats.dead_letters == 6
     headers = dict(letters[0].headers)
     assert headers["traceparent"] == b"x"
     assert headers["perdure-origin"] == b"t.timers/0/0"
     assert b"too short" in headers["perdure-reason"]
     assert [n for n, *_ in await w.fired()] == [5]
-    assert await w.committed() == 5
+    assert await w.committed() == 7
 
 
 @world()

@@ -50,8 +50,8 @@ class CountingStore(MemoryTimerStore):
         await super().remove(shard, slice_no, keys)
         self.calls.append(("remove", slice_no, len(keys)))
 
-    async def drop_slice(self, shard, slice_no):
-        await super().drop_slice(shard, slice_no)
+    async def drop_slice(self, shard, slice_no, position):
+        await super().drop_slice(shard, slice_no, position)
         self.calls.append(("drop", slice_no, 0))
 
     @property

@@ -53,8 +53,9 @@ def connect(settings: CassandraSettings) -> tuple[Any, Any]:
         ssl_context=security.ssl_context(),
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         connection_class=connection_class,
-        protocol_version=ProtocolVersion.V5,
+        protocol_version=ProtocolVersion.V4,  # V5 adds checksums that the driver computes in Python, and nothing used here
         connect_timeout=settings.connect_timeout_s,
+        schema_event_refresh_window=-1,  # whoever changes a table on the cluster is no reason to read all of its tables
         control_connection_timeout=settings.connect_timeout_s,
     )
     try:

@@ -8,16 +8,20 @@ from typing import Any
 
 from cassandra import DriverException
 from cassandra.cluster import NoHostAvailable
+from cassandra.protocol import ErrorMessage
 
 from perdure.adapters.cassandra.connecting import connect
 from perdure.adapters.cassandra.errors import unavailable
-from perdure.adapters.cassandra.schema import check_version
+from perdure.adapters.cassandra.requests import Requests
+from perdure.adapters.cassandra.schema import check_schema
 from perdure.adapters.cassandra.settings import CassandraSettings
 
-__all__ = ["Driver", "open_driver"]
+__all__ = ["Driver", "open_driver", "queries"]
 
 ROWS_PER_PAGE = {"get_history": 50, "get_timers": 1_000}  # rows of history may be large
 OTHER_ROWS_PER_PAGE = 5_000
+
+FAILURES = (DriverException, NoHostAvailable, ErrorMessage)
 
 
 class Driver:
@@ -29,6 +33,10 @@ class Driver:
         self.statements = statements
         self._cluster = cluster
 
+    def requests(self) -> Requests:
+        """For one event loop."""
+        return Requests(self)
+
     async def close(self) -> None:
         await asyncio.to_thread(self._cluster.shutdown)
 
@@ -38,25 +46,37 @@ async def open_driver(settings: CassandraSettings) -> Driver:
     return await asyncio.to_thread(_open, settings)
 
 
+def queries(keyspace: str) -> dict[str, str]:
+    """Of queries.cql, by name."""
+    text = (files(__package__) / "queries.cql").read_text("utf-8")
+    named = (block.partition("\n") for block in text.split("\n-- ")[1:])
+    return {name: query.strip().rstrip(";").replace("{keyspace}", keyspace) for name, _, query in named}
+
+
 def _open(settings: CassandraSettings) -> Driver:
     cluster, session = connect(settings)
     try:
-        check_version(session, settings)
-        return Driver(settings, cluster, session, _prepared(session, settings.keyspace))
-    except (DriverException, NoHostAvailable) as error:
-        cluster.shutdown()
-        raise unavailable(settings, error) from error
+        _check(session, settings)
+        return Driver(settings, cluster, session, _prepared(session, settings))
     except BaseException:
         cluster.shutdown()
         raise
 
 
-def _prepared(session: Any, keyspace: str) -> dict[str, Any]:
+def _check(session: Any, settings: CassandraSettings) -> None:
+    try:
+        check_schema(session, settings)
+    except FAILURES as error:
+        raise unavailable(settings, error) from error
+
+
+def _prepared(session: Any, settings: CassandraSettings) -> dict[str, Any]:
     statements = {}
-    text = (files(__package__) / "queries.cql").read_text()
-    for block in text.split("\n-- ")[1:]:
-        name, _, query = block.partition("\n")
-        prepared = session.prepare(query.strip().rstrip(";").replace("{keyspace}", keyspace))
+    for name, query in queries(settings.keyspace).items():
+        try:
+            prepared = session.prepare(query)
+        except FAILURES as error:
+            raise unavailable(settings, error) from error
         prepared.is_idempotent = True  # every write carries its timestamp
         prepared.fetch_size = ROWS_PER_PAGE.get(name, OTHER_ROWS_PER_PAGE)
         statements[name] = prepared

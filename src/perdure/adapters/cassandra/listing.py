@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from perdure.adapters.cassandra.places import SHARDS, day_of, first_us
 from perdure.adapters.cassandra.requests import Requests
-from perdure.adapters.cassandra.rows import get_rows
+from perdure.adapters.cassandra.rows import get_sound_rows
 from perdure.adapters.memory.paging import page_token, place_of
 from perdure.core.rows import InstanceRow
 from perdure.ports.store import Filter, Page
@@ -107,7 +107,7 @@ class Listing:
         found: list[InstanceRow] = []
         while likely and len(found) < wanted:
             some, likely = likely[:wanted], likely[wanted:]
-            held = await get_rows(self._requests, self._namespace, [each.instance_id for each in some])
+            held = await get_sound_rows(self._requests, self._namespace, [each.instance_id for each in some])
             rows = ((each, held[each.instance_id].row) for each in some if each.instance_id in held)
             found += [row for each, row in rows if -each.created_down == row.created_at_us and _fits(row, where)]
         return found

@@ -10,7 +10,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 
-from perdure.ports.errors import StoreUnavailable
 from perdure.ports.store import StoredEvent
 
 __all__ = ["CHUNK_EVENTS", "chunks", "packed", "unpacked"]
@@ -50,16 +49,22 @@ def packed(events: Sequence[StoredEvent]) -> list[tuple[int, int, int, bytes]]:
     return rows
 
 
-def unpacked(rows: Iterable[tuple[int, int, bytes]], last_seq: int) -> list[StoredEvent]:
-    """Events up to last_seq in order, of rows (first seq, codec, blob)."""
+def unpacked(rows: Iterable[tuple[int, int, bytes | None]], last_seq: int) -> list[StoredEvent]:
+    """Events up to last_seq in order, of rows (first seq, codec, blob). Raises ValueError, saying what is wrong."""
     found: dict[int, bytes] = {}
     for seq, codec, blob in rows:
         if codec != PLAIN:
-            raise StoreUnavailable(f"a history was written with codec {codec} by a newer Perdure: upgrade this one")
+            raise ValueError(
+                f"the row of event {seq} was written with codec {codec} by a newer Perdure: upgrade this one"
+            )
+        if blob is None:
+            continue  # its cell is gone: a gap
         place = 0
         while place < len(blob) and seq <= last_seq:
-            (length,) = _LENGTH.unpack_from(blob, place)
+            length = int.from_bytes(blob[place : place + _LENGTH.size], "big")
             place += _LENGTH.size
+            if place + length > len(blob):
+                raise ValueError(f"the row of event {seq} is cut off or overwritten")
             found[seq] = blob[place : place + length]
             place += length
             seq += 1  # noqa: PLW2901 - the row names its first

@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from cassandra import ConsistencyLevel
 from cassandra.query import BatchStatement, BatchType
 
-from perdure.adapters.cassandra.driver import Driver
 from perdure.adapters.cassandra.errors import unavailable
 
-__all__ = ["Requests", "Row"]
+if TYPE_CHECKING:
+    from perdure.adapters.cassandra.driver import Driver
+
+__all__ = ["Answer", "Requests", "Row"]
 
 BURST = 8
 """Requests begun without a look at the event loop's other work; each takes some 0.15 ms of it."""
+
+REQUEST_STATEMENTS_MAX = 10
+REQUEST_BYTES_MAX = 4_500
+"""A request costs this process some 250 us and Cassandra more, a statement in one a seventh of that. Cassandra warns of
+unlogged batches of more partitions or more bytes, so these are its own bounds (docs/adr/0014)."""
 
 Row = tuple[Any, ...]
 Answer = tuple[list[Row], bytes | None]
@@ -40,7 +47,7 @@ class Requests:
         return self._driver.statements[query].bind(values)
 
     def batch(self, statements: Sequence[Any]) -> Any:
-        """For statements of one partition."""
+        """Unlogged: as if each were sent alone, in one request."""
         batch = BatchStatement(
             BatchType.UNLOGGED, consistency_level=ConsistencyLevel.name_to_value[self._driver.settings.consistency]
         )
@@ -50,8 +57,25 @@ class Requests:
         return batch
 
     async def write(self, statements: Iterable[Any]) -> None:
-        """All, many at once. When one fails the rest is not begun; what is in flight ends first."""
-        await self._answers(statements)
+        """All, many at once, in no order. When one fails the rest is not begun; what is in flight ends first."""
+        await self._answers(self._gathered(statements))
+
+    def _gathered(self, statements: Iterable[Any]) -> Iterator[Any]:
+        """Small ones go ten to a request: each keeps its own partition and timestamp, and the batch promises nothing."""
+        some: list[Any] = []
+        size = 0
+        for statement in statements:
+            if isinstance(statement, BatchStatement):
+                yield statement
+                continue
+            bytes_here = sum(len(value) for value in statement.values if isinstance(value, bytes))
+            if some and (len(some) == REQUEST_STATEMENTS_MAX or size + bytes_here > REQUEST_BYTES_MAX):
+                yield self.batch(some) if len(some) > 1 else some[0]
+                some, size = [], 0
+            some.append(statement)
+            size += bytes_here
+        if some:
+            yield self.batch(some) if len(some) > 1 else some[0]
 
     async def read(self, query: str, *values: object) -> list[Row]:
         """All rows of one query."""

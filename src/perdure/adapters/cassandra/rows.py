@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import structlog
+
 from perdure.adapters.cassandra.places import instance_key
 from perdure.adapters.cassandra.requests import Requests, Row
 from perdure.adapters.cassandra.writing import Place
 from perdure.codec.avro import decode
 from perdure.core.rows import InstanceRow
 
-__all__ = ["Held", "get_places", "get_rows"]
+__all__ = ["Held", "get_places", "get_rows", "get_sound_rows"]
+
+log = structlog.get_logger("perdure.cassandra")
 
 IDS_PER_QUERY = 50  # rows may hold inputs and outputs of a megabyte each: the driver's pages bound the answer
 
@@ -26,11 +30,29 @@ class Held(NamedTuple):
     row: InstanceRow
 
 
-async def get_rows(requests: Requests, namespace: str, instance_ids: Sequence[str]) -> dict[str, Held]:
-    found = {}
-    for partition, position, blob in await _ask(requests, "get_instances", namespace, instance_ids):
-        row = decode(blob)
-        found[row.instance_id] = Held(partition, position, row)
+async def get_rows(
+    requests: Requests, namespace: str, instance_ids: Sequence[str]
+) -> tuple[dict[str, Held], dict[str, str]]:
+    """By instance; and what is wrong with those rows that cannot be read."""
+    found, damages = {}, {}
+    for key, partition, position, blob in await _ask(requests, "get_instances", namespace, instance_ids):
+        instance_id = "" if key == instance_key("") else key
+        try:
+            row = decode(blob or b"")
+            if type(row) is not InstanceRow or row.instance_id != instance_id:
+                raise ValueError("it is another's")  # noqa: TRY301
+        except ValueError as error:
+            damages[instance_id] = f"the row cannot be read ({error})"
+        else:
+            found[instance_id] = Held(partition, position, row)
+    return found, damages
+
+
+async def get_sound_rows(requests: Requests, namespace: str, instance_ids: Sequence[str]) -> dict[str, Held]:
+    """Those that can be read: a listing goes on without the others, which their owners tell of."""
+    found, damages = await get_rows(requests, namespace, instance_ids)
+    for instance_id, damage in damages.items():
+        log.warning("an instance is left out of a listing", instance_id=instance_id, reason=damage)
     return found
 
 

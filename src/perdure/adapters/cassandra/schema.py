@@ -1,26 +1,31 @@
-"""Making and checking the tables. Versions are files: schema.cql is 1, schema-2.cql the step to 2, and so on.
+"""Making and checking the tables.
 
-Each is run before its number is written and may run twice, so that an interrupted or a second bootstrap finishes it.
+The law: no statement is undone or overwritten by another bootstrap at the same time. Each may run twice, versions are
+rows of their own, and all changes go to one node, the first by address, which does one after the other. Cassandra 5
+orders changes of one node only: two nodes that make a table at once give it two ids. So where bootstraps see different
+nodes as the first (one is down for one of them), they still may collide; then the nodes do not agree, which is told.
+A lock would need a lightweight transaction in a table that is itself to be made.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cassandra import DriverException
+from cassandra import DriverException, InvalidRequest
 from cassandra.cluster import NoHostAvailable
+from cassandra.protocol import ErrorMessage
 
 from perdure.adapters.cassandra.connecting import connect
 from perdure.adapters.cassandra.errors import unavailable
+from perdure.adapters.cassandra.migrations import Migration, known_migrations
 from perdure.adapters.cassandra.settings import CassandraSettings
-from perdure.ports.errors import PortError
+from perdure.ports.errors import PortError, StoreUnavailable
 
-__all__ = ["SCHEMA_VERSION", "check_version", "create_schema", "keyspace_statement", "schema_statements"]
+__all__ = ["SCHEMA_VERSION", "check_schema", "create_schema", "keyspace_statement", "schema_statements"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = known_migrations()[-1].version
 
 CHANGE_SECONDS_MAX = 60.0
 """For one statement: all nodes must have heard of it."""
@@ -43,50 +48,75 @@ def _name(data_centre: str) -> str:
 
 
 def schema_statements(version: int) -> list[str]:
-    """The statements that lead to this version from the one before, without comments."""
-    file = "schema.cql" if version == 1 else f"schema-{version}.cql"
-    lines = (files(__package__) / file).read_text().splitlines()
-    text = "\n".join(line for line in lines if not line.startswith("--"))
-    return [statement.strip() for statement in text.split(";") if statement.strip()]
+    """What leads to this version from the one before, and says so; in the keyspace that is in use."""
+    return _statements(known_migrations()[version - 1])
 
 
-async def create_schema(settings: CassandraSettings, replication: Mapping[str, int]) -> None:
-    """Keyspace and tables, of this version; idempotent. Raises StoreUnavailable, PortError."""
-    await asyncio.to_thread(_create, settings, replication)
+def _statements(migration: Migration) -> list[str]:
+    version, name, statements = migration
+    said = f"INSERT INTO schema_versions (component, version, name) VALUES ('store', {version}, '{name}')"  # noqa: S608 - a file's name
+    return [*statements, said]
 
 
-def _create(settings: CassandraSettings, replication: Mapping[str, int]) -> None:
+async def create_schema(
+    settings: CassandraSettings, replication: Mapping[str, int], migrations: Sequence[Migration] | None = None
+) -> None:
+    """Keyspace and tables: what is missing. Raises StoreUnavailable, and PortError for a keyspace that is newer."""
+    await asyncio.to_thread(_create, settings, replication, migrations or known_migrations())
+
+
+def _create(settings: CassandraSettings, replication: Mapping[str, int], migrations: Sequence[Migration]) -> None:
     cluster, session = connect(settings)
+    cluster.max_schema_agreement_wait = CHANGE_SECONDS_MAX
+    node = min((pool.host for pool in session.get_pools()), key=lambda host: host.endpoint)
+
+    def change(statement: str) -> None:
+        done = session.execute(statement, timeout=CHANGE_SECONDS_MAX, host=node)
+        if not done.response_future.is_schema_agreed:
+            raise StoreUnavailable(
+                f"the nodes of Cassandra at {settings.shown_hosts} do not agree on their schema: wait until all are up"
+                " (`nodetool describecluster`), then run `perdure bootstrap` again"
+            )
+
     try:
-        session.execute(keyspace_statement(settings.keyspace, replication), timeout=CHANGE_SECONDS_MAX)
+        change(keyspace_statement(settings.keyspace, replication))
         session.set_keyspace(settings.keyspace)
-        for version in range(_version(session, settings) + 1, SCHEMA_VERSION + 1):
-            for statement in schema_statements(version):
-                session.execute(statement, timeout=CHANGE_SECONDS_MAX)
-            session.execute("INSERT INTO schema_version (component, version) VALUES ('store', %s)", (version,))
-    except (DriverException, NoHostAvailable) as error:
+        applied = _applied(session, settings)
+        _refuse_newer(applied, migrations, settings)
+        for migration in migrations:
+            if migration.version not in applied:
+                for statement in _statements(migration):
+                    change(statement)
+    except (DriverException, NoHostAvailable, ErrorMessage) as error:
         raise unavailable(settings, error) from error
     finally:
         cluster.shutdown()
 
 
-def check_version(session: Any, settings: CassandraSettings) -> None:
-    """Raises PortError unless the keyspace holds this version."""
-    found = _version(session, settings)
-    if found > SCHEMA_VERSION:
+def check_schema(session: Any, settings: CassandraSettings, migrations: Sequence[Migration] | None = None) -> None:
+    """Raises PortError unless the keyspace holds these versions (this Perdure's) and no later one."""
+    known = migrations or known_migrations()
+    applied = _applied(session, settings)
+    _refuse_newer(applied, known, settings)
+    missing = [f"{each.version} ({each.name})" for each in known if each.version not in applied]
+    if missing:
         raise PortError(
-            f"keyspace {settings.keyspace} has schema version {found}, this Perdure knows {SCHEMA_VERSION}: upgrade it"
-        )
-    if found < SCHEMA_VERSION:
-        raise PortError(
-            f"keyspace {settings.keyspace} at {settings.shown_hosts} has schema version {found} (0: none), "
-            f"{SCHEMA_VERSION} is needed: `perdure bootstrap` makes it"
+            f"keyspace {settings.keyspace} at {settings.shown_hosts} has schema version {max(applied, default=0)} (0:"
+            f" none) and lacks version {', '.join(missing)}: run `perdure bootstrap` of this version, then start again"
         )
 
 
-def _version(session: Any, settings: CassandraSettings) -> int:
-    known = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = %s AND table_name = 'schema_version'"
-    if not list(session.execute(known, (settings.keyspace,))):
-        return 0
-    rows = list(session.execute(f"SELECT version FROM {settings.keyspace}.schema_version WHERE component = 'store'"))  # noqa: S608 - the settings checked its form
-    return int(rows[0][0]) if rows else 0
+def _refuse_newer(applied: set[int], known: Sequence[Migration], settings: CassandraSettings) -> None:
+    if applied and max(applied) > known[-1].version:
+        raise PortError(
+            f"keyspace {settings.keyspace} at {settings.shown_hosts} has schema version {max(applied)}, and this"
+            f" Perdure knows {known[-1].version}: upgrade this process"
+        )
+
+
+def _applied(session: Any, settings: CassandraSettings) -> set[int]:
+    versions = f"SELECT version FROM {settings.keyspace}.schema_versions WHERE component = 'store'"  # noqa: S608 - the settings checked its form
+    try:
+        return {version for (version,) in session.execute(versions)}
+    except InvalidRequest:  # no such keyspace or table: system_schema may show one already that is only being made
+        return set()

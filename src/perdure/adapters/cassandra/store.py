@@ -14,17 +14,18 @@ from perdure.adapters.cassandra.driver import Driver
 from perdure.adapters.cassandra.forgetting import forget_tombstones
 from perdure.adapters.cassandra.listing import Listing
 from perdure.adapters.cassandra.packing import chunks, unpacked
-from perdure.adapters.cassandra.requests import Requests
-from perdure.adapters.cassandra.rows import Held, get_places, get_rows
+from perdure.adapters.cassandra.rows import Held, get_places, get_rows, get_sound_rows
 from perdure.adapters.cassandra.writing import Writing, ends_something
+from perdure.adapters.memory.gaps import gap_of
 from perdure.core.rows import InstanceRow
-from perdure.ports.errors import StoreUnavailable
-from perdure.ports.store import EPOCH_SHIFT, Filter, HistoryStore, Page, StoredEvent, StoredInstance, StoredTurn
+from perdure.ports.errors import HistoryDamaged
+from perdure.ports.store import EPOCH_SHIFT, Filter, HistoryStore, Page, Resting, StoredInstance, StoredTurn
 
 __all__ = ["CassandraHistoryStore"]
 
 Rows = list[InstanceRow]  # inside the class, `list` is the method
-Histories = list[list[StoredEvent]]
+Packed = list[list[tuple[int, int, bytes | None]]]
+"""Of each row: first seq, codec and blob of its rows of history."""
 
 READINGS = 4
 READING_PAUSE_SECONDS = 0.05
@@ -34,7 +35,7 @@ class CassandraHistoryStore(HistoryStore):
     """Of one event loop; several may share a driver. Namespaces may share a keyspace."""
 
     def __init__(self, driver: Driver, namespace: str) -> None:
-        self._requests = Requests(driver)
+        self._requests = driver.requests()
         self._namespace = namespace
         self._listing = Listing(self._requests, namespace)
         self._days: set[int] = set()  # rows of `days` are never deleted: once noted, noted
@@ -55,30 +56,41 @@ class CassandraHistoryStore(HistoryStore):
 
     async def load(self, instance_ids: Sequence[str], *, events: bool = True) -> dict[str, StoredInstance]:
         ids = list(dict.fromkeys(instance_ids))
-        if not events:
-            held = await get_rows(self._requests, self._namespace, ids)
-            return {key: StoredInstance(held[key].row) for key in ids if key in held}
         found: dict[str, StoredInstance] = {}
+        damages: dict[str, str] = {}
         wanted = ids
         for reading in range(READINGS):
             if reading:
                 await asyncio.sleep(READING_PAUSE_SECONDS)
-            held = await get_rows(self._requests, self._namespace, wanted)
+            held, damages = await get_rows(self._requests, self._namespace, wanted)
             rows = [held[key].row for key in wanted if key in held]
-            wanted = []
-            for row, history in zip(rows, await self._histories(rows), strict=True):
-                found[row.instance_id] = StoredInstance(row, history)
-                if row.status != "PURGED" and len(history) < row.last_seq:
-                    wanted.append(row.instance_id)  # replaced between the two reads, so the row is another by now
+            found |= {row.instance_id: StoredInstance(row) for row in rows}
+            if events:
+                damages |= await self._read_histories([found[row.instance_id] for row in rows])
+            wanted = list(damages)  # perhaps replaced between the two reads: then the row is another by now
             if not wanted:
                 return {key: found[key] for key in ids if key in found}
-        lacking = found[wanted[0]]
-        raise StoreUnavailable(
-            f"Cassandra holds {len(lacking.events)} of {lacking.row.last_seq} events of instance {wanted[0]!r}: a write"
-            " is under way, or nodes lack writes (read with LOCAL_QUORUM, and repair them)"
-        )
+        raise HistoryDamaged(damages)
 
-    async def _histories(self, rows: Rows) -> Histories:
+    async def _read_histories(self, instances: Sequence[StoredInstance]) -> dict[str, str]:
+        """Give each its events; what is wrong, by instance.
+
+        Rows of `instances` are written after the events that they speak of: what is lacking is lost, or replaced by a
+        generation whose row comes next.
+        """
+        damages = {}
+        for stored, packed in zip(instances, await self._packed([each.row for each in instances]), strict=True):
+            row = stored.row
+            try:
+                stored.events = unpacked(packed, row.last_seq)
+                damage = gap_of(row, stored.events)
+            except ValueError as error:
+                damage = str(error)
+            if damage:
+                damages[row.instance_id] = damage
+        return damages
+
+    async def _packed(self, rows: Rows) -> Packed:
         places = [
             (number, chunk)
             for number, row in enumerate(rows)
@@ -91,18 +103,26 @@ class CassandraHistoryStore(HistoryStore):
             )
             for at, chunk in places
         )
-        found: Histories = [[] for _ in rows]
-        packed: dict[int, list[tuple[int, int, bytes]]] = {}
+        packed: Packed = [[] for _ in rows]
         for (number, _), answer in zip(places, answers, strict=True):
-            packed.setdefault(number, []).extend(answer)
-        for number, some in packed.items():
-            found[number] = unpacked(some, rows[number].last_seq)
-        return found
+            packed[number] += answer
+        return packed
 
     async def stored_to(self, partition: int, epoch: int = 0) -> int:
         found = await self._requests.read("get_checkpoint", self._namespace, "history", partition)
         placed: int = found[0][0] if found else 0
         return placed - (epoch << EPOCH_SHIFT) if placed >> EPOCH_SHIFT == epoch else 0
+
+    async def rest(self, partition: int, epoch: int, resting: Resting) -> None:
+        placed = epoch << EPOCH_SHIFT | resting.offset
+        values = (self._namespace, partition, placed, resting.marker, resting.end, placed)
+        await self._requests.write([self._requests.bound("put_resting", *values)])
+
+    async def resting(self, partition: int, epoch: int = 0) -> Resting | None:
+        for placed, marker, end in await self._requests.read("get_resting", self._namespace, partition):
+            if placed >> EPOCH_SHIFT == epoch:
+                return Resting(placed - (epoch << EPOCH_SHIFT), marker, end)
+        return None
 
     async def list(self, where: Filter, limit: int, after: str = "") -> Page:
         return await self._listing.page(where, limit, after)
@@ -112,7 +132,7 @@ class CassandraHistoryStore(HistoryStore):
         async for page in self._requests.pages("get_stalled", self._namespace, partition):
             for start in range(0, len(page), 100):
                 ids = [instance_id for (instance_id,) in page[start : start + 100]]
-                held = await get_rows(self._requests, self._namespace, ids)
+                held = await get_sound_rows(self._requests, self._namespace, ids)
                 over = [key for key in ids if key not in held or not _stalls(held[key], partition)]
                 found += [held[key].row for key in ids if key not in over]
                 await self._unnote(partition, [held[key] for key in over if key in held])

@@ -7,9 +7,11 @@ read may be later than the append itself, and then its rows are later than the d
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from perdure.adapters.cassandra.batches import ROW_BYTES, batches
 from perdure.adapters.cassandra.packing import CHUNK_EVENTS, chunks, packed
 from perdure.adapters.cassandra.places import day_of, instance_key, shard_of
 from perdure.adapters.cassandra.requests import Requests
@@ -48,6 +50,7 @@ class Writing:
         self._partition = partition
         self._position = position
         self._stored = stored
+        self._visible: defaultdict[tuple[int, int], list[tuple[Any, int]]] = defaultdict(list)  # by day and shard
 
     def beside_rows(self, turns: Sequence[StoredTurn]) -> Iterator[Any]:
         """Everything but the rows of `instances`, which speak of it and so come after it."""
@@ -65,10 +68,12 @@ class Writing:
                 continue
             visible_days.add(day_of(row.created_at_us))
             yield from self._history(turn)
-            yield self._visible(row)
+            self._show(row)
             if row.status == "STALLED":
                 yield self._bound("put_stalled", self._partition, row.instance_id, self._position, self._position)
         self.days = visible_days
+        for statements in self._visible.values():
+            yield from batches(self._requests, statements)
         yield from (self._bound("put_day", "tombstones", day) for day in tombstone_days)
 
     def visible_days(self, known: set[int]) -> list[Any]:
@@ -93,11 +98,12 @@ class Writing:
                 self._position,
             )  # fmt: skip
 
-    def _visible(self, row: InstanceRow) -> Any:
-        return self._bound(
-            "put_visible", day_of(row.created_at_us), shard_of(row.instance_id), -row.created_at_us, row.instance_id,
-            row.name, row.status, self._position,
-        )  # fmt: skip
+    def _show(self, row: InstanceRow) -> None:
+        day, shard, size = day_of(row.created_at_us), shard_of(row.instance_id), len(row.instance_id) + len(row.name)
+        statement = self._bound(
+            "put_visible", day, shard, -row.created_at_us, row.instance_id, row.name, row.status, self._position
+        )
+        self._visible[day, shard].append((statement, size + ROW_BYTES))
 
     def _deleted(self, stored: Place, row: InstanceRow) -> Iterator[Any]:
         """What of the stored place the row's end or beginning leaves behind."""
@@ -106,8 +112,9 @@ class Writing:
         for chunk in chunks(stored.last_seq):
             yield self._deletion("drop_history", row.instance_id, stored.run, stored.generation, chunk)
         if row.status == "PURGED" or row.created_at_us != stored.created_at_us:
-            created = stored.created_at_us
-            yield self._deletion("drop_visible", day_of(created), shard_of(row.instance_id), -created, row.instance_id)
+            created, shard = stored.created_at_us, shard_of(row.instance_id)
+            hidden = self._deletion("drop_visible", day_of(created), shard, -created, row.instance_id)
+            self._visible[day_of(created), shard].append((hidden, len(row.instance_id) + ROW_BYTES))
 
     def _tombstone(self, row: InstanceRow) -> Any:
         return self._bound(

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from perdure.adapters.memory.gaps import check_gaps
 from perdure.adapters.memory.paging import page_token, place_of
 from perdure.core.rows import InstanceRow
 from perdure.ports.errors import StoreUnavailable
-from perdure.ports.store import EPOCH_SHIFT, Filter, HistoryStore, Page, StoredEvent, StoredInstance, StoredTurn
+from perdure.ports.store import (
+    EPOCH_SHIFT,
+    Filter,
+    HistoryStore,
+    Page,
+    Resting,
+    StoredEvent,
+    StoredInstance,
+    StoredTurn,
+)
 
 __all__ = ["MemoryHistoryStore"]
 
@@ -30,6 +40,7 @@ class MemoryHistoryStore(HistoryStore):
         self.available = True
         self._instances: dict[str, _Stored] = {}
         self._stored_to: dict[int, int] = {}
+        self._resting: dict[int, tuple[int, Resting]] = {}  # by partition: epoch, and what was kept
 
     async def append(self, partition: int, stored_to: int, position: int, turns: Sequence[StoredTurn]) -> None:
         self._check_available()
@@ -61,12 +72,25 @@ class MemoryHistoryStore(HistoryStore):
             if stored is not None:
                 held = sorted(stored.events.items()) if events else []
                 found[instance_id] = StoredInstance(_copied(stored.row), [StoredEvent(*event) for event in held])
+        if events:
+            check_gaps(found)
         return found
 
     async def stored_to(self, partition: int, epoch: int = 0) -> int:
         self._check_available()
         placed = self._stored_to.get(partition, 0)
         return placed - (epoch << EPOCH_SHIFT) if placed >> EPOCH_SHIFT == epoch else 0
+
+    async def rest(self, partition: int, epoch: int, resting: Resting) -> None:
+        self._check_available()
+        known = self._resting.get(partition)
+        if known is None or (known[0], known[1].offset) <= (epoch, resting.offset):
+            self._resting[partition] = epoch, replace(resting)
+
+    async def resting(self, partition: int, epoch: int = 0) -> Resting | None:
+        self._check_available()
+        known = self._resting.get(partition)
+        return replace(known[1]) if known is not None and known[0] == epoch else None
 
     async def list(self, where: Filter, limit: int, after: str = "") -> Page:
         self._check_available()

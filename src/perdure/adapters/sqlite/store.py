@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from perdure.adapters.memory.gaps import check_gaps
 from perdure.adapters.sqlite.database import Database
 from perdure.adapters.sqlite.deletions import End, delete_superseded
 from perdure.adapters.sqlite.queries import select_events, select_instances, select_page, select_rows
@@ -18,7 +19,7 @@ from perdure.codec.avro import encode
 from perdure.core.names import Topics
 from perdure.core.rows import InstanceRow
 from perdure.ports.errors import StoreUnavailable
-from perdure.ports.store import EPOCH_SHIFT, Filter, HistoryStore, Page, StoredInstance, StoredTurn
+from perdure.ports.store import EPOCH_SHIFT, Filter, HistoryStore, Page, Resting, StoredInstance, StoredTurn
 
 __all__ = ["SqliteHistoryStore"]
 
@@ -76,7 +77,10 @@ class SqliteHistoryStore(HistoryStore):
                 for instance_id, row in rows.items()
             }
 
-        return await self._database.read(query)
+        found = await self._database.read(query)
+        if events:
+            check_gaps(found)
+        return found
 
     async def stored_to(self, partition: int, epoch: int = 0) -> int:
         def query(connection: sqlite3.Connection) -> int:
@@ -85,6 +89,14 @@ class SqliteHistoryStore(HistoryStore):
             return placed - (epoch << EPOCH_SHIFT) if placed >> EPOCH_SHIFT == epoch else 0
 
         return await self._database.read(query)
+
+    async def rest(self, partition: int, epoch: int, resting: Resting) -> None:
+        """The log is in this file, too, and nothing there is deleted for its age."""
+        del partition, epoch, resting
+
+    async def resting(self, partition: int, epoch: int = 0) -> Resting | None:
+        del partition, epoch
+        return None
 
     async def list(self, where: Filter, limit: int, after: str = "") -> Page:
         return await self._database.read(lambda connection: select_page(connection, where, limit, after))

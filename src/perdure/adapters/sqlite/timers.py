@@ -10,7 +10,7 @@ from perdure.adapters.sqlite.database import Database
 from perdure.adapters.sqlite.statements import execute_rows, select_packed
 from perdure.adapters.sqlite.transaction import Step
 from perdure.ports.errors import StoreUnavailable
-from perdure.ports.store import StoredTimer, TimerStore
+from perdure.ports.store import StoredTimer, TimerKey, TimerStore
 
 __all__ = ["SqliteTimerStore"]
 
@@ -46,9 +46,9 @@ class SqliteTimerStore(TimerStore):
 
         return await self._database.read(query)
 
-    async def remove(self, shard: int, slice_no: int, keys: Sequence[tuple[str, str]]) -> None:
+    async def remove(self, shard: int, slice_no: int, keys: Sequence[TimerKey]) -> None:
         flat: list[object] = []
-        for instance_id, identity in keys:
+        for instance_id, identity, _ in keys:
             flat += (shard, slice_no, instance_id, identity)
 
         def step(connection: sqlite3.Connection) -> None:
@@ -61,7 +61,7 @@ class SqliteTimerStore(TimerStore):
 
         await self._write(step)
 
-    async def drop_slice(self, shard: int, slice_no: int) -> None:
+    async def drop_slice(self, shard: int, slice_no: int, position: int) -> None:  # noqa: ARG002 - the port says why
         def step(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM timers WHERE shard = ? AND slice_no = ?", (shard, slice_no))
             connection.execute("DELETE FROM timer_slices WHERE shard = ? AND slice_no = ?", (shard, slice_no))

@@ -25,9 +25,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from perdure.core.effects import CancelTimer, SetTimer, TimerRequest
+from perdure.core.effects import CancelTimer, SetTimer
 from perdure.roles.timers.far import Changes, FarTimers
-from perdure.roles.timers.near import Identity, NearTimers, Timer
+from perdure.roles.timers.near import Identity, NearTimers, Timer, identity_of
 from perdure.roles.timers.offsets import HeldOffsets
 
 __all__ = ["MOVING_KINDS", "TimerBook"]
@@ -53,11 +53,11 @@ class TimerBook:
     def set(self, key: bytes, request: SetTimer, *, target: int, offset: int, value: bytes, now_us: int) -> None:
         """A SetTimer was read at this offset."""
         self.held.pass_to(offset + 1)
-        identity = _identity(key, request)
+        identity = identity_of(key, request)
         old = self._timers.get(identity)
         if old is not None:
             self._discard(old, offset)
-        timer = Timer(identity, request, value, target)
+        timer = Timer(identity, request.fire_at_us, target, moves=request.kind in MOVING_KINDS)
         timer.offset = offset
         self.held.hold(offset)
         self._timers[identity] = timer
@@ -65,6 +65,7 @@ class TimerBook:
         if request.fire_at_us >= now_us + self._near_us:
             timer.slice_no = slice_no
             timer.stored = offset < self._maybe_stored_below
+            timer.value = value
             self.far.put(timer)
         if slice_no <= self.window:
             self._bring_near(timer)
@@ -74,7 +75,7 @@ class TimerBook:
     def cancel(self, key: bytes, request: CancelTimer, offset: int) -> None:
         """A CancelTimer was read at this offset."""
         self.held.pass_to(offset + 1)
-        identity = _identity(key, request)
+        identity = identity_of(key, request)
         timer = self._timers.get(identity)
         if timer is not None:
             self._discard(timer, offset)
@@ -99,15 +100,14 @@ class TimerBook:
         self.recovered = True
         self.unloaded.update(range(up_to + 1, self.window + 1))
 
-    def loaded(self, slice_no: int, rows: Iterable[tuple[bytes, SetTimer, int, bytes]]) -> None:
-        """The slice's rows, as (key, request, target, value)."""
+    def loaded(self, slice_no: int, rows: Iterable[tuple[Identity, int, int]]) -> None:
+        """The slice's rows, as (identity, fire_at_us, target)."""
         self.unloaded.discard(slice_no)
-        for key, request, target, value in rows:
+        for identity, fire_at_us, target in rows:
             self.far.open.setdefault(slice_no, 0)  # also if none of its rows counts: it has to be dropped
-            identity = _identity(key, request)
             if identity in self._timers or self.far.removes(slice_no, identity):
                 continue
-            timer = Timer(identity, request, value, target)
+            timer = Timer(identity, fire_at_us, target)
             timer.slice_no = slice_no
             timer.stored = True
             self._timers[identity] = timer
@@ -136,7 +136,7 @@ class TimerBook:
         puts = 0
         for timer in self.far.written(changes):
             puts += 1
-            if timer.alive and not timer.heaped and timer.identity[5] not in MOVING_KINDS:
+            if timer.alive and not timer.heaped and not timer.moves:
                 self._forget_beyond(timer)
                 del self._timers[timer.identity]
         return puts
@@ -147,6 +147,11 @@ class TimerBook:
     def dropped(self, slice_no: int) -> None:
         if self.far.open.get(slice_no, 1) <= 0:
             del self.far.open[slice_no]
+
+    @property
+    def known_to(self) -> int:
+        """No row of a slice that is loaded came from a record at this offset or later, except by whoever comes next."""
+        return max(self.held.next, self._maybe_stored_below)
 
     def window_ends_us(self) -> int:
         """When the window has to move next."""
@@ -187,7 +192,3 @@ class TimerBook:
             slice_.pop(timer.identity, None)
             if not slice_:
                 del self.far.beyond[timer.slice_no]
-
-
-def _identity(key: bytes, request: TimerRequest) -> Identity:
-    return (key, request.run, request.generation, request.task_id, request.attempt, request.kind)

@@ -66,6 +66,7 @@ class FarTimers:
             if change.offset >= 0:
                 self._held.release(change.offset)
                 change.offset = -1
+            change.value = b""
             yield change
 
     def refused(self, changes: Changes) -> None:

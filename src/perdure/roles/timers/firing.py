@@ -18,7 +18,7 @@ from perdure.ports.clock import Clock
 from perdure.ports.errors import LogClosed, RecordTooLarge
 from perdure.ports.log import Log, Outgoing
 from perdure.roles.timers.book import TimerBook
-from perdure.roles.timers.near import Timer
+from perdure.roles.timers.near import Timer, parts_of
 from perdure.roles.timers.settings import TimerSettings, TimerStats
 
 __all__ = ["Firing", "append_until_written"]
@@ -96,13 +96,12 @@ class Firing:
         self._ring()
 
     async def _send(self, due: Sequence[Timer]) -> None:
-        records = [Outgoing(self._topic, timer.target, timer.identity[0], _command(timer)) for timer in due]
+        records = [_command(self._topic, timer) for timer in due]
         await append_until_written(self._log, records, self._settings)
         now_us = self._clock.now_us()
-        late = [max(now_us - timer.fire_at_us, 0) for timer in due]
         self._stats.fired += len(due)
-        self._stats.lateness_us_sum += sum(late)
-        self._stats.lateness_us_max = max(self._stats.lateness_us_max, *late)
+        for timer in due:
+            self._stats.lateness_seconds.observe(max(now_us - timer.fire_at_us, 0) / 1e6)
         self._book.fired(due)
         if self._book.droppable(now_us):
             self._on_window()
@@ -132,6 +131,8 @@ class Firing:
             self._bell.set_result(None)
 
 
-def _command(timer: Timer) -> bytes:
-    asked = timer.request
-    return encode(FireTimer(asked.run, asked.generation, asked.task_id, asked.attempt, asked.kind, asked.fire_at_us))
+def _command(topic: str, timer: Timer) -> Outgoing:
+    key, name = parts_of(timer.identity)
+    run, generation, task_id, attempt, kind = name.split("/")
+    command = FireTimer(run, int(generation), int(task_id), int(attempt), kind, timer.fire_at_us)
+    return Outgoing(topic, timer.target, key, encode(command))

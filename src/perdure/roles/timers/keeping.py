@@ -1,7 +1,9 @@
 """Keeps a shard's rows in step with its book: one task, so that writing, loading and dropping never overlap.
 
-A slice is dropped only after a position was stored durably: that fails for an owner that has lost the shard, who could
-otherwise drop rows that its successor has written.
+The law: what is written carries the position of the record that asked for it, and a drop that of the last record known
+here. So an owner that has lost its shard, and does not know yet, undoes nothing of its successor's, and leaves nothing
+behind that its successor has removed. A slice is dropped only after a position was stored durably, which fails for such
+an owner; so a store with one writer need not look at positions.
 """
 
 from __future__ import annotations
@@ -14,11 +16,11 @@ import structlog
 
 from perdure.ports.clock import Clock
 from perdure.ports.errors import LogClosed, NotAssigned
-from perdure.ports.store import StoredTimer, TimerStore
+from perdure.ports.store import EPOCH_SHIFT, StoredTimer, TimerKey, TimerStore
 from perdure.roles.timers.book import TimerBook
 from perdure.roles.timers.far import Changes
 from perdure.roles.timers.near import Timer
-from perdure.roles.timers.rows import read_rows, row_key, row_of
+from perdure.roles.timers.rows import read_rows, removal_of, row_of
 from perdure.roles.timers.settings import TimerSettings, TimerStats
 
 __all__ = ["Keeping"]
@@ -111,7 +113,7 @@ class Keeping:
         changes = self._book.far.hand_out()
         if not changes:
             return
-        puts, removes = _by_slice(changes)
+        puts, removes = _by_slice(changes, self._settings.epoch)
         try:
             for slice_no, keys in removes.items():
                 await self._store.remove(self._shard, slice_no, keys)
@@ -140,16 +142,17 @@ class Keeping:
     async def _drop(self) -> None:
         for slice_no in self._book.droppable(self._clock.now_us()):
             await self._prove_ownership()
-            await self._store.drop_slice(self._shard, slice_no)
+            position = self._settings.epoch << EPOCH_SHIFT | max(self._book.known_to - 1, 0)
+            await self._store.drop_slice(self._shard, slice_no, position)
             self._book.dropped(slice_no)
 
 
-def _by_slice(changes: Changes) -> tuple[dict[int, list[StoredTimer]], dict[int, list[tuple[str, str]]]]:
+def _by_slice(changes: Changes, epoch: int) -> tuple[dict[int, list[StoredTimer]], dict[int, list[TimerKey]]]:
     puts: dict[int, list[StoredTimer]] = defaultdict(list)
-    removes: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    removes: dict[int, list[TimerKey]] = defaultdict(list)
     for (slice_no, identity), change in changes.items():
         if isinstance(change, Timer):
-            puts[slice_no].append(row_of(change))
+            puts[slice_no].append(row_of(change, epoch))
         else:
-            removes[slice_no].append(row_key(identity))
+            removes[slice_no].append(removal_of(identity, change, epoch))
     return puts, removes

@@ -8,41 +8,53 @@ __all__ = ["HeldOffsets"]
 
 
 class HeldOffsets:
-    """Offsets are held in ascending order, several times if need be, and released in any order."""
+    """Offsets are held in ascending order, several times if need be, and released in any order.
 
-    __slots__ = ("_holds", "_order", "next")
+    Nearly all are held once, by a timer: so what is remembered of an offset is its place in the order, and further
+    holds and early releases apart from that.
+    """
+
+    __slots__ = ("_more", "_order", "_released", "next")
 
     def __init__(self, position: int) -> None:
         self.next = position  # the record to be read next
-        self._holds: dict[int, int] = {}
         self._order: deque[int] = deque()
+        self._more: dict[int, int] = {}  # holds beyond the first
+        self._released: set[int] = set()  # of the order: those that nobody holds any more
 
     def __len__(self) -> int:
-        return len(self._holds)
+        return len(self._order) - len(self._released)
 
     @property
     def low(self) -> int:
         """The first record that is still needed, or the next to be read."""
-        order = self._order
-        while order and order[0] not in self._holds:
-            order.popleft()
-        return order[0] if order else self.next
+        self._shorten()
+        return self._order[0] if self._order else self.next
 
     def hold(self, offset: int) -> None:
-        holds = self._holds
-        if offset in holds:
-            holds[offset] += 1
+        """The highest one held so far, again, or a higher one."""
+        order = self._order
+        if not order or offset > order[-1]:
+            order.append(offset)
+        elif offset in self._released:
+            self._released.discard(offset)
         else:
-            holds[offset] = 1
-            if not self._order or offset > self._order[-1]:
-                self._order.append(offset)
+            self._more[offset] = self._more.get(offset, 0) + 1
 
     def release(self, offset: int) -> None:
-        left = self._holds[offset] - 1
-        if left:
-            self._holds[offset] = left
+        more = self._more.get(offset, 0)
+        if more > 1:
+            self._more[offset] = more - 1
+        elif more:
+            del self._more[offset]
         else:
-            del self._holds[offset]
+            self._released.add(offset)
+            self._shorten()
 
     def pass_to(self, position: int) -> None:
         self.next = max(self.next, position)
+
+    def _shorten(self) -> None:
+        order, released = self._order, self._released
+        while order and order[0] in released:
+            released.discard(order.popleft())

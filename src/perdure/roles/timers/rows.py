@@ -8,36 +8,43 @@ import structlog
 
 from perdure.codec.avro import decode
 from perdure.core.effects import SetTimer
-from perdure.ports.store import StoredTimer
+from perdure.ports.store import EPOCH_SHIFT, StoredTimer, TimerKey
 from perdure.roles.dead_letters import run_partition
-from perdure.roles.timers.near import Identity, Timer
+from perdure.roles.timers.near import Identity, Timer, identity_of, parts_of
 
-__all__ = ["read_rows", "row_key", "row_of"]
+__all__ = ["read_rows", "removal_of", "row_of"]
 
 logger = structlog.get_logger(__name__)
 
 
-def row_of(timer: Timer) -> StoredTimer:
-    instance_id, name = row_key(timer.identity)
-    return StoredTimer(timer.fire_at_us, instance_id, name, timer.value)
+def row_of(timer: Timer, epoch: int) -> StoredTimer:
+    """Of a timer that is still to be written, so that its offset is known."""
+    return StoredTimer(timer.fire_at_us, *_place(timer.identity), timer.value, epoch << EPOCH_SHIFT | timer.offset)
 
 
-def row_key(identity: Identity) -> tuple[str, str]:
+def removal_of(identity: Identity, offset: int, epoch: int) -> TimerKey:
+    """`offset`: of the record that cancelled or moved it."""
+    return (*_place(identity), epoch << EPOCH_SHIFT | offset)
+
+
+def _place(identity: Identity) -> tuple[str, str]:
     """(instance id, "run/generation/task/attempt/kind")."""
-    return identity[0].decode(), "/".join(map(str, identity[1:]))
+    key, name = parts_of(identity)
+    return key.decode(), name
 
 
-def read_rows(rows: Iterable[StoredTimer], partitions: int) -> Iterator[tuple[bytes, SetTimer, int, bytes]]:
-    """(key, request, target, value) of each row; one that cannot be read is named in the log and left out."""
+def read_rows(rows: Iterable[StoredTimer], partitions: int) -> Iterator[tuple[Identity, int, int]]:
+    """(identity, fire_at_us, target) of each row; one that cannot be read is named in the log and left out."""
     for row in rows:
         try:
             request = decode(row.value)
             if type(request) is not SetTimer:
                 raise ValueError(f"a {type(request).__name__} is no timer")  # noqa: TRY301
             target = run_partition(request.run, partitions)
+            identity = identity_of(row.instance_id.encode(), request)
         except ValueError as error:
             logger.warning(
                 "a stored timer cannot be read", instance=row.instance_id, timer=row.identity, reason=str(error)
             )
             continue
-        yield row.instance_id.encode(), request, target, row.value
+        yield identity, request.fire_at_us, target

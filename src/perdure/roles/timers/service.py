@@ -7,7 +7,7 @@ In: `<ns>.timers`, group `<ns>.timer`, a shard being a partition. Out: `<ns>.ins
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock
@@ -20,10 +20,20 @@ __all__ = ["TimerService"]
 
 
 class TimerService(GroupListener):
-    """An instance is started once and stopped once. `start` raises `TopicMissing`."""
+    """An instance is started once and stopped once. `start` raises `TopicMissing`.
+
+    `on_failure` hears what ended a shard that is still assigned.
+    """
 
     def __init__(
-        self, *, log: Log, store: TimerStore, clock: Clock, topics: Topics, settings: TimerSettings | None = None
+        self,
+        *,
+        log: Log,
+        store: TimerStore,
+        clock: Clock,
+        topics: Topics,
+        settings: TimerSettings | None = None,
+        on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
         self._settings = settings or TimerSettings()
         if self._settings.near_s > self._settings.slice_s:
@@ -35,8 +45,14 @@ class TimerService(GroupListener):
         self._clock = clock
         self._topics = topics
         self._stats = TimerStats()
+        self._on_failure = on_failure
         self._shards: dict[int, Shard] = {}
         self._started = self._closed = False
+
+    @property
+    def shards(self) -> Mapping[int, Shard]:
+        """What is assigned now, by partition."""
+        return self._shards
 
     @property
     def stats(self) -> TimerStats:
@@ -87,6 +103,7 @@ class TimerService(GroupListener):
                 membership=self._membership,
                 settings=self._settings,
                 stats=self._stats,
+                on_failure=self._on_failure,
             )
             shard.start()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from perdure.telemetry.metrics import Histogram
 
 __all__ = ["TimerSettings", "TimerStats"]
 
@@ -11,6 +13,7 @@ __all__ = ["TimerSettings", "TimerStats"]
 class TimerSettings:
     """Durations are seconds. `slice_s` is part of the stored form: changing it orphans what is stored."""
 
+    epoch: int = 0  # of the topics; raised when they are recreated
     near_s: float = 60.0  # due sooner: no row in the store
     slice_s: int = 300
     flush_s: float = 1.0  # far timers wait this long for their cancellation before they cost a row
@@ -25,7 +28,7 @@ class TimerSettings:
 
 @dataclass(slots=True)
 class TimerStats:
-    """Counts since the start; `pending_near` is a level. Lateness is fired_at − fire_at, in microseconds."""
+    """Counts since the start; `pending_near` is a level. Lateness is fired_at − fire_at."""
 
     pending_near: int = 0
     set: int = 0
@@ -33,6 +36,5 @@ class TimerStats:
     far_puts: int = 0
     far_removes: int = 0
     fired: int = 0
-    lateness_us_sum: int = 0
-    lateness_us_max: int = 0
+    lateness_seconds: Histogram = field(default_factory=Histogram)
     dead_letters: int = 0

@@ -7,6 +7,7 @@ meanwhile must not fire first.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
@@ -47,8 +48,10 @@ class Shard:
         membership: asyncio.Future[Membership],
         settings: TimerSettings,
         stats: TimerStats,
+        on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.number = number
+        self._on_failure = on_failure
         self._log = log
         self._store = store
         self._clock = clock
@@ -69,8 +72,26 @@ class Shard:
     def pending_near(self) -> int:
         return 0 if self._book is None else len(self._book.near)
 
+    @property
+    def position(self) -> int | None:
+        """Of the next request to be read; None until the shard is open."""
+        return None if self._book is None else self._book.held.next
+
+    @property
+    def held(self) -> bool:
+        """It reads no further on purpose: it is not open yet, or its store is too far behind."""
+        return self._book is None or len(self._book.far.changes) > self._settings.unstored_max
+
+    def _main_ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            logger.error("a timer shard is not served any more", shard=self.number, exc_info=error)
+            if self._on_failure is not None:
+                self._on_failure(error)
+
     def start(self) -> None:
         self._main = asyncio.get_running_loop().create_task(self._run())
+        self._main.add_done_callback(self._main_ended)
 
     async def stop(self) -> None:
         """Let what is being sent be acknowledged, store the position durably, end."""

@@ -17,6 +17,7 @@ from perdure.core.commands import (
     SuspendWorkflow,
     TerminateWorkflow,
 )
+from perdure.telemetry.requests import carried
 
 __all__ = ["HttpRequest", "request_for", "segment"]
 
@@ -41,6 +42,7 @@ def request_for(instance_id: str, command: ClientCommand) -> HttpRequest:
     headers = [(b"Idempotency-Key", command.command_id.encode())]
     if command.requested_by:
         headers.append((b"X-Requested-By", command.requested_by.encode()))
+    headers += [(name.encode(), value) for name, value in carried(command)]
     path, query, payload = _parts(instance_id, command)
     if payload:
         headers.append((b"Content-Type", b"application/json"))

@@ -14,7 +14,7 @@ import structlog
 from perdure.codec.avro import DecodeError, decode
 from perdure.core.names import Topics
 from perdure.core.replies import Reply
-from perdure.ports.errors import NotAssigned, OffsetOutOfRange
+from perdure.ports.errors import LogClosed, NotAssigned, OffsetOutOfRange, PortError
 from perdure.ports.log import GroupListener, Log, Membership, Reader
 
 __all__ = ["Inbox"]
@@ -25,6 +25,7 @@ READ_RECORDS_MAX = 1_000
 
 
 COMMIT_EVERY = 500  # replies
+RETRY_SECONDS = 0.5  # after the log did not answer
 
 
 class Inbox(GroupListener):
@@ -93,7 +94,13 @@ class Inbox(GroupListener):
     async def _read(self, reader: Reader) -> None:
         try:
             while True:
-                await self._read_some(reader)
+                try:
+                    await self._read_some(reader)
+                except (NotAssigned, LogClosed):
+                    raise
+                except PortError as error:  # brokers come back, and with them the answers to what is asked again
+                    log.warning("replies cannot be read", error=str(error))
+                    await asyncio.sleep(RETRY_SECONDS)
         except NotAssigned:
             self._task = None
         except Exception as error:  # noqa: BLE001 - the askers hear of it, whatever it is

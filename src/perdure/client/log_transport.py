@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from perdure.client.errors import EngineStopped, InstanceNotFound, rejection_error
@@ -24,6 +24,7 @@ from perdure.core.replies import InstanceSnapshot, Reply
 from perdure.ports.clock import Clock, Entropy
 from perdure.ports.log import Log
 from perdure.ports.store import Filter, HistoryStore, Page
+from perdure.telemetry.requests import starting
 
 __all__ = ["LogTransport"]
 
@@ -45,13 +46,15 @@ class LogTransport(Transport):
         self.ids = IdMint(clock, entropy)
         self._log = log
         self._store = store
+        self._clock = clock
         self._topics = topics
         self._request_timeout_s = request_timeout_s
         self._token = self.ids.mint()
         self._serial = itertools.count(1)
         self._partitions = 0
         self._requests = Requests(log, self._place, resend_s)
-        self._inbox = Inbox(log, topics, self._token, self._requests.answered, self._end)
+        self._inbox = Inbox(log, topics, self._token, self._requests.answered, self._inbox_ended)
+        self.on_end: Callable[[Exception], None] = lambda _: None  # answers cannot be read any more, and why
         self._is_open = False
         self._opening = asyncio.Lock()
         self._ended: Exception | None = None
@@ -70,7 +73,8 @@ class LogTransport(Transport):
             command.command_id = self.ids.mint()
         wait_s = self._request_timeout_s if timeout_s is None else timeout_s
         try:
-            return await self._ask(instance_id, command, wait_s)
+            with starting(command, instance_id, self._clock):
+                return await self._ask(instance_id, command, wait_s)
         except TimeoutError:
             raise TimeoutError(
                 f"no answer about '{instance_id}' within {wait_s:g} s: is an orchestrator running? The request may "
@@ -133,6 +137,10 @@ class LogTransport(Transport):
 
     def _place(self, instance_id: str) -> tuple[str, int]:
         return self._topics.instances, partition_of(instance_id, self._partitions)
+
+    def _inbox_ended(self, error: Exception) -> None:
+        self._end(error)
+        self.on_end(error)
 
     def _end(self, error: Exception) -> None:
         self._ended = self._ended or error

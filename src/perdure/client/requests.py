@@ -22,6 +22,7 @@ from perdure.core.commands import InspectInstance, StartWorkflow
 from perdure.core.replies import Reply
 from perdure.ports.errors import CommitUnknown, LogClosed, RecordTooLarge
 from perdure.ports.log import Log, Outgoing
+from perdure.telemetry.requests import carried
 
 __all__ = ["Requests"]
 
@@ -94,7 +95,7 @@ class Requests:
     def _record(self, instance_id: str, command: Any) -> Outgoing:
         topic, partition = self._place(instance_id)
         volatile = type(command) is InspectInstance
-        return Outgoing(topic, partition, instance_id.encode(), encode(command), volatile=volatile)
+        return Outgoing(topic, partition, instance_id.encode(), encode(command), carried(command), volatile)
 
     def _post(self, request: _Request) -> None:
         self._outbox.append(request)

@@ -47,7 +47,8 @@ class WorkflowDescription:
     """An instance, and what its owner knows beyond its state.
 
     `detail`: what it awaits and since when, attempts, the last failure, buffered events. `events` counts the current
-    generation's; `partition` is where it lives.
+    generation's; `partition` is where it lives, `owner` the process that owns it. `lag` counts the partition's commands
+    that are not decided yet, `store_lag` its history records that are not stored yet; -1 is not known.
     """
 
     state: WorkflowState
@@ -57,12 +58,16 @@ class WorkflowDescription:
     partition: int
     parent_id: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
+    owner: str = ""
+    lag: int = -1
+    store_lag: int = -1
 
     @classmethod
     def from_snapshot(cls, snapshot: InstanceSnapshot) -> WorkflowDescription:
         return cls(
             WorkflowState.from_snapshot(snapshot), snapshot.run, snapshot.generation, snapshot.events,
             snapshot.partition, snapshot.parent_id, json.loads(snapshot.detail) if snapshot.detail else {},
+            snapshot.owner, snapshot.lag, snapshot.store_lag,
         )  # fmt: skip
 
 

@@ -77,6 +77,9 @@ def instance_body(snapshot: InstanceSnapshot) -> dict[str, Any]:
         "serializedCustomStatus": snapshot.custom_status or None,
         "failure": failure,
         "detail": _shown(json.loads(snapshot.detail)) if snapshot.detail else None,
+        "owner": snapshot.owner or None,
+        "lag": snapshot.lag if snapshot.lag >= 0 else None,
+        "storeLag": snapshot.store_lag if snapshot.store_lag >= 0 else None,
     }
 
 
@@ -101,7 +104,14 @@ def snapshot_from(body: dict[str, Any]) -> InstanceSnapshot:
         events=body["events"],
         partition=-1 if body["partition"] is None else body["partition"],
         detail="" if body["detail"] is None else json.dumps(_read(body["detail"])),
+        owner=body.get("owner") or "",  # a gateway of an earlier release does not tell these
+        lag=_count(body.get("lag")),
+        store_lag=_count(body.get("storeLag")),
     )
+
+
+def _count(told: int | None) -> int:
+    return -1 if told is None else told
 
 
 def row_from(body: dict[str, Any]) -> InstanceRow:

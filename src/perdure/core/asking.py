@@ -15,7 +15,7 @@ def activity_task(instance: Instance, asked: ActivityScheduled, attempt: int, at
     started = instance.started
     return ActivityTask(
         asked.run, asked.generation, asked.task_id, attempt, asked.name, instance.name, asked.input, asked.timeout_us,
-        asked.queue, at_us, started.traceparent if started else "",
+        asked.queue, at_us, started.traceparent if started else "", tracestate=started.tracestate if started else "",
     )  # fmt: skip
 
 
@@ -28,6 +28,7 @@ def start_child(instance: Instance, asked: ChildScheduled, attempt: int) -> Send
             asked.name, asked.input, command_id, parent_id=instance.instance_id, parent_run=asked.run,
             parent_generation=asked.generation, parent_task_id=asked.task_id, parent_attempt=attempt,
             traceparent=instance.started.traceparent if instance.started else "",
+            tracestate=instance.started.tracestate if instance.started else "",
         ),
     )  # fmt: skip
 

@@ -37,6 +37,7 @@ class StartWorkflow:
     parent_attempt: int = 0
     rerun_of: str = ""
     traceparent: str = ""
+    tracestate: str = ""
 
 
 @dataclass(slots=True)

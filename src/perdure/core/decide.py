@@ -108,7 +108,7 @@ def _start(instance: Instance, command: StartWorkflow, moment: Moment) -> Decisi
     event = WorkflowStarted(
         moment.origin, 0, 1, at, command.name, command.input, command.command_id, command.requested_by, delayed, at,
         command.parent_id, command.parent_run, command.parent_generation, command.parent_task_id,
-        command.parent_attempt, command.rerun_of, command.traceparent, _remembered(instance),
+        command.parent_attempt, command.rerun_of, command.traceparent, _remembered(instance), [], command.tracestate,
     )  # fmt: skip
     effects: list[Effect] = [SetTimer(moment.origin, 0, 0, 0, "start", delayed)] if delayed else []
     return Decision([event], effects)

@@ -34,6 +34,7 @@ class ActivityTask:
     scheduled_at_us: int = 0
     traceparent: str = ""
     refused_since_us: int = 0  # when a worker first did not know its name; 0: none yet
+    tracestate: str = ""
 
 
 @dataclass(slots=True)

@@ -80,7 +80,7 @@ def next_generation(
         run, generation, 1, at_us, old.name, continuation.input, old.command_id, old.requested_by, 0,
         instance.created_at_us, old.parent_id, old.parent_run, old.parent_generation, old.parent_task_id,
         old.parent_attempt, old.rerun_of, old.traceparent, list(instance.command_ids),
-        unfinished_children(instance)[-CARRIED_CHILDREN_MAX:],
+        unfinished_children(instance)[-CARRIED_CHILDREN_MAX:], old.tracestate,
     )  # fmt: skip
     events: list[Event] = [started]
     for seq, event in enumerate(carried, start=2):

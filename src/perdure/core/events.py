@@ -67,6 +67,7 @@ class WorkflowStarted:
     traceparent: str = ""
     carried_command_ids: list[str] = field(default_factory=list)
     carried_children: list[CarriedChild] = field(default_factory=list)
+    tracestate: str = ""
 
 
 @dataclass(slots=True)

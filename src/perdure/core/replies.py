@@ -31,6 +31,9 @@ class InstanceSnapshot:
     events: int = 0  # in the current generation
     partition: int = -1
     detail: str = ""  # JSON; only when asked for
+    owner: str = ""  # who owns its partition; this and what follows only with detail
+    lag: int = -1  # commands of its partition that are not decided yet; -1: not known
+    store_lag: int = -1  # history records of its partition that are committed but not stored yet
 
 
 @dataclass(slots=True)

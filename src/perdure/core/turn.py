@@ -139,6 +139,7 @@ class Turn:
     answers: list[Answer] = field(default_factory=list)
     position: int = 0
     park_first: str = ""  # why user code must not be run at all: the instance is parked where it would be
+    witness: Callable[[Instance, Event], None] | None = None  # told of each event before it takes effect
     instance: Instance = field(init=False)
 
     def __post_init__(self) -> None:
@@ -229,6 +230,8 @@ class Turn:
         if isinstance(event, ENDS):
             self.effects += ending_effects(self.instance, event)
         fresh = event.seq == 1
+        if self.witness is not None:
+            self.witness(self.instance, event)
         apply(self.instance, event)
         self.events.append(event)
         if fresh:

@@ -14,6 +14,7 @@ from perdure.gateway.gate import Gate
 from perdure.gateway.native_routes import native_router
 from perdure.gateway.problems import add_handlers
 from perdure.gateway.settings import GatewaySettings
+from perdure.gateway.tracing import TraceContextOfCaller
 from perdure.gateway.use_cases import UseCases
 
 __all__ = ["create_app"]
@@ -28,6 +29,7 @@ def create_app(client: AsyncWorkflowClient, *, settings: GatewaySettings | None 
     app = FastAPI(
         title="Perdure", version=_version(), description=_ABOUT, docs_url=None, redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False},  # newer versions make spans of every poll; ours say what was asked
     )  # fmt: skip
     cases = UseCases(client)
     app.include_router(probe_router(cases))
@@ -36,6 +38,7 @@ def create_app(client: AsyncWorkflowClient, *, settings: GatewaySettings | None 
     for prefix, unwraps in VERSIONS.items():
         app.include_router(dapr_router(cases, unwraps=unwraps), prefix=prefix)
     add_handlers(app)
+    app.add_middleware(TraceContextOfCaller)
     app.add_middleware(Gate, settings=settings)
     describe(app, guarded=settings.api_token is not None)
     return app

@@ -86,6 +86,11 @@ class Instance(BaseModel):
     serializedCustomStatus: str | None  # noqa: N815 - as Dapr spells keys
     failure: Failure | None
     detail: dict[str, Any] | None = None
+    owner: str | None = Field(
+        None, description="The process that owns its partition; this and the rest when described."
+    )
+    lag: int | None = Field(None, description="Commands of its partition that are not decided yet.")
+    storeLag: int | None = Field(None, description="History records of its partition not stored yet.")  # noqa: N815
 
 
 class InstancePage(BaseModel):

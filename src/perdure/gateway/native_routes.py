@@ -79,7 +79,8 @@ def _add_reads(router: APIRouter, cases: UseCases) -> None:
 
     @router.get("/instances/{instance_id:segment}/describe", responses=errors(400, 404))
     async def describe(instance_id: InstanceId) -> Instance:
-        """With `detail`: what it awaits and since when, attempts, last failure, buffered events."""
+        """With `detail` (what it awaits and since when, attempts, last failure, buffered events), and with how its
+        partition stands: `owner`, `lag`, `storeLag`."""
         return _shown(await cases.get(instance_id, detail=True))
 
     @router.get("/instances/{instance_id:segment}/history", responses=errors(400, 404))

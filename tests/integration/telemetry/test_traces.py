@@ -1,0 +1,128 @@
+"""Traces of the four services, as a collector receives them, across a kill of the orchestrator."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.services.processes import ROOT
+from tests.telemetry.collected import once, steps, tree
+
+pytestmark = [pytest.mark.slow, pytest.mark.brokers]
+
+HERE = Path(__file__).parent
+SECONDS = 120.0
+ORDERS = 12
+ROLES = ("orchestrator", "activity-worker", "timer", "gateway")
+CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def wait_until(fact, what):
+    end = time.monotonic() + SECONDS
+    while not fact():
+        assert time.monotonic() < end, f"never: {what}"
+        time.sleep(0.05)
+
+
+def run(cluster, role, receiver):
+    app = () if role in ("timer", "gateway") else ("--app", "traced:app")
+    return cluster.start(
+        "-m", "perdure", "run", role, *app, "--json", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint,
+        PYTHONPATH=os.pathsep.join((str(ROOT / "src"), str(HERE))),
+    )  # fmt: skip
+
+
+def start(http, instance_id, headers=()):
+    parameters = {"instance_id": instance_id}
+    answer = http.post("/v1/workflows/order/start", params=parameters, json=instance_id, headers=dict(headers))
+    assert answer.status_code == 202, answer.text
+
+
+def completed(http, instance_id):
+    while True:
+        answer = http.get(f"/v1/instances/{instance_id}/wait", params={"timeout": 30})
+        if answer.status_code != 408:
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+
+def label(span):
+    attempt = span.attributes.get("perdure.attempt")
+    return f"{span.name} {attempt}" if span.name.startswith("activity") else span.name
+
+
+def expected():
+    return [
+        "create_orchestration||order",
+        [
+            [
+                "orchestration||order",
+                [
+                    ["activity||charge 1", [["card"]]],
+                    ["activity||charge 2", [["card"]]],
+                    ["timer"],
+                    ["orchestration||packing", [["activity||note 1"]]],
+                ],
+            ]
+        ],
+    ]
+
+
+def test_one_workflow_is_one_trace_although_its_orchestrator_is_killed_in_the_middle(cluster, receiver):
+    services = {role: run(cluster, role, receiver) for role in ROLES}
+    told = {role: service.ready() for role, service in services.items()}
+    ids = [f"order-{number}" for number in range(ORDERS)]
+    with httpx.Client(base_url=told["gateway"]["gateway"], timeout=60) as http:
+        for each in ids[:-1]:
+            start(http, each, {"traceparent": CALLER} if each == ids[0] else {})
+        wait_until(lambda: any(line.endswith(" 2") for line in cluster.written()), "a second attempt was made")
+        start(http, ids[-1])
+        assert services["orchestrator"].end(signal.SIGKILL) == -signal.SIGKILL  # the last one has a timer before it
+        services["orchestrator"] = run(cluster, "orchestrator", receiver)
+        services["orchestrator"].ready()
+        for each in ids:
+            assert completed(http, each)["serializedOutput"] == '"done"'
+    for service in services.values():
+        assert service.end() == 0, service.said
+
+    found = steps(once(receiver.spans))
+    by_trace = {}
+    for span in found:
+        by_trace.setdefault(span.trace_id, []).append(span)
+    assert len(by_trace) == ORDERS
+    for spans in by_trace.values():
+        assert tree(spans, label) == [expected()]
+    of_instance = {
+        span.attributes["perdure.instance_id"]: span for span in found if span.name == "orchestration||order"
+    }
+    assert sorted(of_instance) == sorted(ids)
+    caller_trace, caller_span = CALLER.split("-")[1:3]
+    first = next(span for span in by_trace[int(caller_trace, 16)] if span.name.startswith("create"))
+    assert first.parent_id == int(caller_span, 16)
+    assert {span.attributes["service"] for span in found} == {
+        "perdure-gateway", "perdure-orchestrator", "perdure-activity-worker",
+    }  # fmt: skip
+    turns = [span for span in once(receiver.spans) if span.name == "turn||order"]
+    assert {span.parent_id for span in turns} <= {span.span_id for span in of_instance.values()}
+    batches = [span for span in receiver.spans if span.name == "process"]
+    assert any(span.links for span in batches)
+
+
+def test_a_collector_that_is_away_disturbs_nobody(cluster, receiver):
+    nowhere = type(receiver)()  # takes a port and never answers
+    try:
+        services = {role: run(cluster, role, nowhere) for role in ROLES}
+        told = {role: service.ready() for role, service in services.items()}
+        with httpx.Client(base_url=told["gateway"]["gateway"], timeout=60) as http:
+            start(http, "o1")
+            assert completed(http, "o1")["serializedOutput"] == '"done"'
+        for service in services.values():
+            assert service.end() == 0, service.said
+            assert "Traceback" not in service.said
+    finally:
+        nowhere._server.server_close()

@@ -362,23 +362,99 @@ async def test_running_activities_survive_a_rebalance_and_run_once(w):
     await asyncio.sleep(1)
     assert worker.stats.in_flight == 5
     w.gate.set()
-    await until(lambda: w.committed().offset == 5)
+    await until(lambda: worker.stats.in_flight == 0)
+    assert w.committed().offset == 5
     assert set(w.runs.values()) == {1}
     assert len(await w.results()) == 5
 
 
 @world(partitions=2)
-async def test_a_worker_that_lost_a_partition_still_sends_what_it_ran(w):
+async def test_what_runs_when_its_partition_moves_is_run_by_nobody_else(w):
     first = await w.start()
     await w.ask(0, "wait", partition=0)
     await w.ask(1, "wait", partition=1)
     await until(lambda: w.running == 2)
-    await w.start()
-    await asyncio.sleep(1)
-    assert w.running == 3  # at least once: the new owner runs it too
+    second = await w.start()
+    await asyncio.sleep(100)
+    assert w.running == 2
     w.gate.set()
     await until(lambda: first.stats.completed == 2)
+    assert {number for number, _ in await w.results()} == {0, 1}
+    assert w.committed(0).offset == 1 and w.committed(1).offset == 1
+    assert second.stats.redelivered == 0
+
+
+@world(partitions=2)
+async def test_a_lease_speaks_for_what_runs_when_its_partition_moves(w):
+    first = await w.start()
+    await w.ask(0, "wait", partition=0)
+    await w.ask(1, "wait", partition=1, timeout_s=600)
+    await until(lambda: w.running == 2)
+    assert len(await w.leases()) == 1
+    await w.start()
+    await asyncio.sleep(100)
+    leases = [number for number, message in await w.leases() if isinstance(message, SetTimer)]
+    assert leases.count(1) == 1  # at its deadline
+    assert leases.count(0) > 3  # and signs of life for the one that has none
+    await w.crash(first)  # from here on the lease is all there is
+    await asyncio.sleep(100)
+    assert w.running == 0 and await w.results() == []
+    last = max(message.fire_at_us for number, message in await w.leases() if number == 0)
+    assert last < w.clock.now_us()
+
+
+@world(partitions=2)
+async def test_what_is_short_ends_before_its_partition_moves_and_needs_no_lease(w):
+    await w.start()
+    await w.ask(0, "wait", partition=0)
+    await w.ask(1, "wait", partition=1)
+    await until(lambda: w.running == 2)
+    asyncio.get_running_loop().call_later(0.2, w.gate.set)
+    await w.start()
     await until(lambda: w.committed(0).offset == 1 and w.committed(1).offset == 1)
+    assert await w.leases() == [] and set(w.runs.values()) == {1}
+
+
+class HeldSlots(InlineSlots):
+    """Begins its first job and then none until it is let go."""
+
+    held = True
+
+    def _run_next(self):
+        if not self.held:
+            super()._run_next()
+
+    def withdraw(self):
+        begun, *waiting = [*self._jobs] or [None]
+        self._jobs.clear()
+        if begun is not None:
+            self._jobs.append(begun)
+        return waiting
+
+    def let_go(self):
+        self.held = False
+        for _ in list(self._jobs):
+            self._run_next()
+
+
+@world(partitions=2)
+async def test_what_waits_for_a_slot_when_its_partition_moves_is_the_next_owners(w):
+    order = []
+
+    def slow(ctx, _):
+        order.append(ctx.workflow_id)
+
+    w.app.add_activity(slow, name="slow")
+    first = await w.start(slots=HeldSlots())
+    for n in range(6):
+        await w.ask(n, "slow", partition=n % 2)
+    await until(lambda: first.stats.in_flight == 6)
+    second = await w.start()
+    await until(lambda: second.stats.completed + first.stats.in_flight >= 6)
+    first._dispatcher._slots.let_go()
+    await until(lambda: len(order) == 6)
+    assert sorted(order) == [f"i{n}" for n in range(6)]
+    assert second.stats.completed > 0
 
 
 @world()

@@ -43,7 +43,7 @@ class Store(MemoryHistoryStore):
     def __init__(self, world, shared=None):
         super().__init__()
         if shared is not None:
-            self._instances, self._stored_to = shared._instances, shared._stored_to
+            self._instances, self._stored_to, self._resting = shared._instances, shared._stored_to, shared._resting
         self.world = world
         self.dead = False
         self.loads = []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import Context
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from perdure.codec.avro import encode
 from perdure.core.commands import CompleteActivity, FailActivity
@@ -12,6 +13,9 @@ from perdure.core.effects import ActivityTask
 from perdure.core.errors import FailureDetails
 from perdure.workflow.activity import WorkflowActivityContext, failure_of, is_retryable, run_async, run_plain
 from perdure.workflow.app import ActivityDef
+
+if TYPE_CHECKING:
+    from perdure.telemetry.attempts import AttemptTrace
 
 __all__ = ["Attempt", "Origin", "failure"]
 
@@ -30,8 +34,9 @@ class Attempt:
     """Runs user code once. Its outcome is a command; nothing that user code raises leaves it, SystemExit neither."""
 
     __slots__ = (
-        "context", "deadline", "definition", "expired", "finished", "instance", "key", "lease_until_us", "offset", "origin",
-        "outcome", "overran", "renew_at", "settled", "started_at", "target", "task", "waiter", "work",
+        "asked_at_ms", "began_at", "clock", "context", "deadline", "definition", "ended_at", "expired", "finished",
+        "instance", "key", "lease_until_us", "offset", "origin", "outcome", "overran", "renew_at", "settled", "started_at",
+        "target", "task", "trace", "waiter", "work",
     )  # fmt: skip
 
     def __init__(
@@ -54,7 +59,11 @@ class Attempt:
         self.target = target  # partition of the instance, which is also its shard of the timers
         self.context = context
         self.outcome: CompleteActivity | FailActivity | None = None
+        self.trace: AttemptTrace | None = None
         self.started_at = -1.0  # of the loop's clock; below 0: not begun
+        self.asked_at_ms = 0  # when its task was in the log; 0: not known
+        self.clock: Callable[[], float] = _no_clock  # the loop's
+        self.began_at = self.ended_at = -1.0  # of user code, by that clock; below 0: not yet
         self.lease_until_us = 0  # where a lease timer stands; 0: none was set
         self.renew_at = 0.0
         self.expired = False  # its result is nobody's any more: past its time-out, or given up at the drain
@@ -64,6 +73,11 @@ class Attempt:
         self.deadline: asyncio.TimerHandle | None = None
         self.work: asyncio.Task[None] | None = None
         self.waiter: asyncio.Future[None] | None = None
+
+    @property
+    def needs_its_record(self) -> bool:
+        """It runs, and nothing else would bring it back if this worker died."""
+        return self.started_at >= 0 and not (self.finished or self.expired or self.settled)
 
     def settle(self) -> None:
         """Once: the origin may forget the record."""
@@ -75,13 +89,17 @@ class Attempt:
 
     def run(self) -> None:
         """A plain activity, on the thread that a slot gives it, in a context of its own."""
+        self.began_at = self.clock()
         try:
             self._complete(self.context.run(run_plain, self.definition, self._called(), self.task.input))
         except BaseException as error:  # noqa: BLE001 - SystemExit in an activity is a failure, not our end
             self._fail(error)
+        finally:
+            self.ended_at = self.clock()
 
     async def run_async(self) -> None:
         """An `async def` activity, as a task of its own."""
+        self.began_at = self.clock()
         try:
             self._complete(await run_async(self.definition, self._called(), self.task.input))
         except GeneratorExit:
@@ -92,6 +110,8 @@ class Attempt:
                 self._fail(error)
         except BaseException as error:  # noqa: BLE001 - as above
             self._fail(error)
+        finally:
+            self.ended_at = self.clock()
 
     def command(self) -> bytes:
         """The outcome as the value of a record of `instances`."""
@@ -127,6 +147,10 @@ class Attempt:
             self.task, told.error_type, told.message, told.stack_trace or "", retryable=is_retryable(error)
         )
         error.__traceback__ = None  # its frames hold user data and this attempt: a cycle less
+
+
+def _no_clock() -> float:
+    return 0.0
 
 
 def failure(

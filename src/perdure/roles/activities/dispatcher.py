@@ -30,6 +30,7 @@ from perdure.roles.activities.leases import Leases
 from perdure.roles.activities.outbox import Outbox
 from perdure.roles.activities.settings import ActivitySettings, ActivityStats
 from perdure.roles.activities.slots import Job, Slots
+from perdure.telemetry.spans import current_tracing
 
 __all__ = ["Dispatcher"]
 
@@ -55,7 +56,9 @@ class Dispatcher:
     ) -> None:
         self._slots = slots
         self._outbox = outbox
+        self._clock = clock
         self._instances = instances
+        self.tracing = current_tracing(clock)
         self._max = settings.in_flight_max
         self._stats = stats
         self._attempts: dict[tuple[int, int], Attempt] = {}
@@ -113,6 +116,26 @@ class Dispatcher:
         for attempt in gone:
             self._backlog.remove(attempt)
             self._forget(attempt)
+        for attempt in cast("list[Attempt]", self._slots.withdraw()):
+            if attempt.origin is origin:
+                self._occupied -= 1
+                self._forget(attempt)
+            else:
+                self._slots.submit(attempt)
+
+    async def hand_over(self, origins: Sequence[Origin], within_s: float) -> None:
+        """What runs for these is not to be run by their next owner as well: short ones end, for the rest a lease speaks."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + within_s
+        while running := [each for each in self._attempts.values() if each.origin in origins and each.needs_its_record]:
+            left = end - loop.time()
+            if left <= 0:
+                break
+            waiting = asyncio.ensure_future(self.changed())
+            await asyncio.wait({waiting}, timeout=left)
+            waiting.cancel()
+        for attempt in running:
+            self._leases.stand_in(attempt)
 
     async def drain(self, timeout_s: float) -> bool:
         """Begin nothing more; wait for what runs. What does not end in time is left to another delivery: False."""
@@ -173,6 +196,11 @@ class Dispatcher:
             return
         loop = asyncio.get_running_loop()
         attempt.started_at = loop.time()
+        attempt.clock = loop.time
+        if self.tracing is not None:
+            from perdure.telemetry.attempts import begin_attempt  # noqa: PLC0415 - OpenTelemetry only where it is used
+
+            attempt.trace = begin_attempt(self.tracing, attempt.task, attempt.instance, attempt.context)
         self._leases.watch()
         if attempt.definition.is_async:
             attempt.work = loop.create_task(attempt.run_async(), context=attempt.context)
@@ -199,6 +227,7 @@ class Dispatcher:
         if attempt.deadline is not None:
             attempt.deadline.cancel()
         self._release(attempt)
+        self._measure(attempt)
         if attempt.expired or attempt.outcome is None:
             if attempt.overran:
                 self._stats.overrun -= 1
@@ -209,13 +238,27 @@ class Dispatcher:
             self._stats.completed += 1
         else:
             self._stats.failed += 1
-        records = [Outgoing(self._instances, attempt.target, attempt.key, attempt.command())]
+        headers = attempt.trace.headers if attempt.trace is not None else ()
+        records = [Outgoing(self._instances, attempt.target, attempt.key, attempt.command(), headers)]
         if attempt.lease_until_us:
             records.append(self._leases.cancellation(attempt))
         self._outbox.put(records, partial(self._sent, attempt))
         self._wake()
 
+    def _measure(self, attempt: Attempt) -> None:
+        """How long it took; and how long its task had waited, which only the wall clock knows: the log's to ours."""
+        if attempt.began_at < 0:
+            return  # cancelled before it began
+        self._stats.duration_seconds.observe(attempt.ended_at - attempt.began_at)
+        if attempt.asked_at_ms:
+            ago_s = asyncio.get_running_loop().time() - attempt.began_at
+            waited_s = self._clock.now_us() / 1e6 - ago_s - attempt.asked_at_ms / 1e3
+            self._stats.queue_seconds.observe(max(waited_s, 0.0))
+
     def _sent(self, attempt: Attempt) -> None:
+        if attempt.trace is not None and attempt.outcome is not None:
+            now = asyncio.get_running_loop().time()
+            attempt.trace.tell(attempt.outcome, now - attempt.began_at, now - attempt.ended_at)
         attempt.settle()
         self._forget(attempt)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Final
 
 import structlog
@@ -50,6 +50,7 @@ class Feed:
         dispatcher: Dispatcher,
         caution: asyncio.Lock,
         on_moved: Callable[[Feed], None],
+        on_failure: Callable[[BaseException], None],
         settings: ActivitySettings,
         stats: ActivityStats,
     ) -> None:
@@ -63,6 +64,7 @@ class Feed:
         self._dispatcher = dispatcher
         self._caution = caution
         self._on_moved = on_moved
+        self._on_failure = on_failure
         self._settings = settings
         self._stats = stats
         self._reader: Reader | None = None
@@ -75,8 +77,12 @@ class Feed:
         self._deletable = self._deleted = 0
 
     def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._run())]
+        self._tasks = [self._begin(self._run())]
+
+    @property
+    def held(self) -> bool:
+        """It reads no further on purpose: what was taken has to end first."""
+        return self._dispatcher.full or bool(self._cautious) or not self.watermark.has_room(self.watermark.next)
 
     async def stop(self) -> None:
         """Take nothing more; what was taken goes on."""
@@ -84,6 +90,16 @@ class Feed:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self._task_ended)
+        return task
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._on_failure(error)
 
     def settle(self, offset: int) -> None:
         self.watermark.finish(offset)
@@ -214,7 +230,7 @@ class Feed:
     def _take_cautiously(self, reader: Reader, record: Record) -> None:
         self._cautious.append(record)
         if len(self._tasks) == 1:
-            self._tasks.append(asyncio.get_running_loop().create_task(self._run_cautious(reader)))
+            self._tasks.append(self._begin(self._run_cautious(reader)))
 
     async def _run_cautious(self, reader: Reader) -> None:
         """One suspect at a time, over all partitions of this worker."""

@@ -67,7 +67,7 @@ class Intake:
             self._bury(origin, record, str(error))
             return None
         if deliveries >= ACTIVITY_DELIVERIES_MAX:
-            self._fail(origin, record, target, _crashed(task, deliveries))
+            self._fail(origin, record, target, task, _crashed(task, deliveries))
             return None
         definition = self._app.activities.get(task.name)
         if definition is None:
@@ -82,6 +82,7 @@ class Intake:
             target=target,
             context=self._dispatcher.context(),
         )
+        attempt.asked_at_ms = record.timestamp_ms
         self._dispatcher.submit(attempt)
         return attempt
 
@@ -98,8 +99,13 @@ class Intake:
         letter = dead_letter(self._topics.dead_letters, self._dead_letters, record, reason)
         self._outbox.put([letter], partial(origin.settle, record.offset))
 
-    def _fail(self, origin: Origin, record: Record, target: int, command: FailActivity) -> None:
+    def _fail(self, origin: Origin, record: Record, target: int, task: ActivityTask, command: FailActivity) -> None:
         self._stats.failed += 1
+        tracing = self._dispatcher.tracing
+        if tracing is not None:
+            from perdure.telemetry.attempts import tell_unrun  # noqa: PLC0415 - as in the dispatcher
+
+            tell_unrun(tracing, task, record.key.decode(), command)
         logger.error(
             "an activity fails without being run",
             instance=record.key.decode(), task_id=command.task_id, reason=command.error_type, message=command.error_message,
@@ -112,7 +118,7 @@ class Intake:
         now = self._clock.now_us()
         known_for_s = (now - task.refused_since_us) / 1e6 if task.refused_since_us else 0.0
         if known_for_s >= self._settings.unregistered_window_s:
-            self._fail(origin, record, target, self._unknown(task))
+            self._fail(origin, record, target, task, self._unknown(task))
             return
         self._stats.refused += 1
         task.refused_since_us = task.refused_since_us or now

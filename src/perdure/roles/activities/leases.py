@@ -1,10 +1,11 @@
 """Leases: a durable timer that stands in for a worker, so that an attempt ends even if the worker has died.
 
 Law. A lease is a timer of kind "lease" with the attempt's identity; when it fires, the orchestrator ends the attempt.
-Two reasons to hold one:
+Three reasons to hold one:
 
 - the activity has a time-out: the lease is in the log *before* the activity begins and stands at its deadline;
-- it has run for `lease_after_s`: the lease is a sign of life, good for `lease_s` and set anew while the worker lives.
+- it has run for `lease_after_s`: the lease is a sign of life, good for `lease_s` and set anew while the worker lives;
+- its partition is taken away while it runs: it goes on, and the next owner is not to run it as well.
 
 A task under a lease needs its record no more, so that after `lease_after_s` the partition's position may pass it.
 Not sooner, for a task with a time-out either: until then a crash leads to another delivery of the same attempt, at
@@ -52,6 +53,14 @@ class Leases:
         loop = asyncio.get_running_loop()
         attempt.deadline = loop.call_later(timeout_us / 1e6, expire, attempt)
         self._outbox.put([self._set(attempt, timeout_us)], lambda: begin(attempt))
+
+    def stand_in(self, attempt: Attempt) -> None:
+        """Its record is taken away while it runs: from now on a lease speaks for it, as for a long one."""
+        if attempt.task.timeout_us:  # it has begun, so its lease is in the log
+            attempt.settle()
+            return
+        attempt.renew_at = asyncio.get_running_loop().time() + self._settings.lease_renew_s
+        self._outbox.put([self._set(attempt, int(self._settings.lease_s * 1e6))], attempt.settle)
 
     def watch(self) -> None:
         """Something runs: look after it now and then."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from perdure.telemetry.metrics import Histogram
 
 __all__ = ["ActivitySettings", "ActivityStats"]
 
@@ -35,3 +37,5 @@ class ActivityStats:
     refused: int = 0  # passed on: their activity is not registered here
     redelivered: int = 0
     dead_letters: int = 0
+    queue_seconds: Histogram = field(default_factory=Histogram)  # from the task's being in the log to its begin
+    duration_seconds: Histogram = field(default_factory=Histogram)

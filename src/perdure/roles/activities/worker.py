@@ -10,7 +10,7 @@ In: `<ns>.activities[.<queue>]`, group `<ns>.activity-worker[.<queue>]`. Out: `<
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -31,13 +31,15 @@ from perdure.workflow.app import App
 
 __all__ = ["ActivityWorker"]
 
+REVOKE_GRACE_S: Final = 0.5  # for what runs to end when a partition is taken; a lease speaks for what takes longer
 REVOKE_TIMEOUT_S: Final = 2.0  # for results on their way when a partition is taken; the session time-out is 6 s
 
 logger = structlog.get_logger(__name__)
 
 
 class ActivityWorker(GroupListener):
-    """`on_exhausted` is called, after a drain, when too many threads are held by activities past their time-out.
+    """`on_exhausted` is called, after a drain, when too many threads are held by activities past their time-out;
+    `on_failure` when a partition is not worked on any more, with what ended that.
 
     `start` raises `TopicMissing`. An instance is started once and stopped once.
     """
@@ -53,6 +55,7 @@ class ActivityWorker(GroupListener):
         slots: Slots | None = None,
         settings: ActivitySettings | None = None,
         on_exhausted: Callable[[], None] | None = None,
+        on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.stats = ActivityStats()
         self._app = app
@@ -63,6 +66,7 @@ class ActivityWorker(GroupListener):
         self._topic = topics.activities(queue)
         self._settings = settings or ActivitySettings()
         self._on_exhausted = on_exhausted
+        self._on_failure = on_failure
         self._outbox = Outbox(
             log,
             after_send=self._commit_moved,
@@ -165,20 +169,32 @@ class ActivityWorker(GroupListener):
                 dispatcher=self._dispatcher,
                 caution=self._caution,
                 on_moved=self._position_moved,
+                on_failure=self._feed_failed,
                 settings=self._settings,
                 stats=self.stats,
             )
             feed.start()
 
     async def on_revoked(self, partitions: Sequence[int]) -> None:
-        """What runs goes on and sends its result; what has not begun is another worker's."""
+        """What runs goes on and sends its result, and nobody runs it again; what has not begun is another worker's."""
         feeds = [self._feeds.pop(partition) for partition in partitions if partition in self._feeds]
         for feed in feeds:
             await feed.stop()
             self._dispatcher.withdraw(feed)
+        await self._dispatcher.hand_over(feeds, REVOKE_GRACE_S)
         await self._outbox.emptied(REVOKE_TIMEOUT_S)
         for feed in feeds:
             await feed.commit(lazy=False)
+
+    @property
+    def feeds(self) -> Mapping[int, Feed]:
+        """What is assigned now, by partition."""
+        return self._feeds
+
+    def _feed_failed(self, error: BaseException) -> None:
+        logger.error("an activities partition is not read any more", exc_info=error)
+        if self._on_failure is not None:
+            self._on_failure(error)
 
     def _position_moved(self, feed: Feed) -> None:
         self._moved.add(feed)

@@ -13,7 +13,6 @@ from perdure.core.commands import InspectInstance
 from perdure.core.decide import Rejection
 from perdure.core.effects import ActivityTask, SendCommand
 from perdure.core.events import BatchCommitted
-from perdure.core.instance import Instance
 from perdure.core.names import Topics, partition_of
 from perdure.core.replies import InstanceSnapshot, Reply
 from perdure.core.turn import Turn
@@ -22,6 +21,9 @@ from perdure.ports.store import StoredEvent
 from perdure.roles.orchestrator.intake import Incoming, is_client_command, refused
 from perdure.roles.orchestrator.settings import Stats
 from perdure.roles.orchestrator.writebehind import Unstored, merge
+from perdure.telemetry.orchestrations import stamp
+from perdure.telemetry.propagation import Headers
+from perdure.telemetry.spans import Span
 
 __all__ = ["Batch", "Layout"]
 
@@ -56,6 +58,8 @@ class Batch:
     offsets: list[int] = field(default_factory=list)  # of the requests it decides
     unstored: Unstored = field(default_factory=dict)
     marker: BatchCommitted | None = None
+    traced: bool = False
+    spans: list[Span] = field(default_factory=list)  # of its turns: they leave after the commit
 
     def add_turn(self, turn: Turn, incoming: Sequence[Incoming]) -> int:
         """The events, effects and answers of a turn; returns the instance's weight in memory, in bytes."""
@@ -70,7 +74,7 @@ class Batch:
             if event.run == instance.run and event.generation == instance.generation:
                 stored.append(StoredEvent(event.seq, value))
         for effect in turn.effects:
-            self._add_effect(effect, key)
+            self._add_effect(effect, key, stamp(effect, instance) if self.traced else ())
         for answer, came in zip(turn.answers, incoming, strict=True):
             self._answer(answer.rejection, came)
         if turn.events:
@@ -78,15 +82,15 @@ class Batch:
             self.stats.events += len(turn.events)
         return 2048 + 2 * len(instance.input) + len(instance.output) + size
 
-    def _add_effect(self, effect: object, key: bytes) -> None:
+    def _add_effect(self, effect: object, key: bytes, headers: Headers) -> None:
         layout, topics = self.layout, self.layout.topics
         if type(effect) is ActivityTask:
             place = (topics.activities(effect.queue), layout.activity_partition())
-            self.records.append(Outgoing(*place, key, encode(effect)))
+            self.records.append(Outgoing(*place, key, encode(effect), headers))
         elif type(effect) is SendCommand:
             home = partition_of(effect.instance_id, layout.instances)
             value = encode(effect.command)
-            self.records.append(Outgoing(topics.instances, home, effect.instance_id.encode(), value))
+            self.records.append(Outgoing(topics.instances, home, effect.instance_id.encode(), value, headers))
         else:
             self.records.append(Outgoing(topics.timers, layout.partition, key, encode(effect)))
 
@@ -129,9 +133,6 @@ class Batch:
         reply = Reply(command_id, token, accepted, reason, message, snapshot)
         out = Outgoing(self.layout.topics.replies, int(number), token.encode(), encode(reply), volatile=True)
         self.answers.append(out)
-
-    def store_loaded(self, instance: Instance, stored: list[StoredEvent]) -> None:
-        merge(self.unstored, instance.row(), stored)
 
     def close(self, marker: BatchCommitted) -> None:
         """The last record. Nothing is added after it."""

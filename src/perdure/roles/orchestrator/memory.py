@@ -19,7 +19,7 @@ from perdure.core.events import Event, WorkflowStarted
 from perdure.core.instance import Instance, apply
 from perdure.core.limits import MINTED_ID_SECONDS
 from perdure.core.turn import Live, live_from_history, live_from_row
-from perdure.ports.errors import StoreUnavailable
+from perdure.ports.errors import REPAIR, HistoryDamaged, StoreUnavailable
 from perdure.ports.store import HistoryStore, StoredInstance
 from perdure.roles.orchestrator.intake import Incoming
 from perdure.roles.orchestrator.settings import OrchestratorSettings, Stats
@@ -189,38 +189,45 @@ class Memory:
     async def _load(self, wake: Callable[[], None]) -> None:
         try:
             while keys := [each for each in self._wanted if each not in self.pinned][:LOADED_AT_ONCE]:
-                found = await self._ask(keys)
+                found, damages = await self._ask(keys)
                 for key in keys:
                     self._wanted.remove(key)
-                    self._arrived(key, found.get(key))
+                    self._arrived(key, found.get(key), damages.get(key, ""))
                 wake()
         except Exception as error:  # noqa: BLE001 - told to the owner, which takes the partition over again
             self.failure = error
         self._loading = None
         wake()
 
-    async def _ask(self, keys: list[str]) -> dict[str, StoredInstance]:
-        """Rows of all, events of the active ones. Waits for a store that does not answer."""
+    async def _ask(self, keys: list[str]) -> tuple[dict[str, StoredInstance], dict[str, str]]:
+        """Rows of all, events of the active ones; what is wrong with the damaged. Waits for a store that is away."""
         pause = self._settings.retry_s
+        damages: dict[str, str] = {}
         while True:
             try:
-                rows = await self._store.load(keys, events=False)
+                rows = await self._store.load([key for key in keys if key not in damages], events=False)
                 active = [key for key, found in rows.items() if found.row.status not in _ENDED]
-                return rows | (await self._store.load(active) if active else {})
+                return rows | (await self._store.load(active) if active else {}), damages
+            except HistoryDamaged as error:
+                if error.damages.keys() <= damages.keys():
+                    raise  # a store that says nothing new would be asked for ever
+                damages |= error.damages
             except StoreUnavailable as error:
                 self._stats.store_failures += 1
                 log.warning("the store does not answer; commands that need it wait", error=str(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._settings.retry_s_max)
 
-    def _arrived(self, key: str, stored: StoredInstance | None) -> None:
+    def _arrived(self, key: str, stored: StoredInstance | None, damage: str) -> None:
         self._stats.loads += 1
         waiting = self.parked[key]
         try:
-            live = lay_over(key, stored, self.tail.get(key, []))
+            live = lay_over(key, stored, self.tail.get(key, []), damage)
         except Exception as error:  # noqa: BLE001 - a damaged history stops its own instance, nobody else's
-            self.unreadable[key] = f"the stored history of '{key}' cannot be read: {error}"
-            log.error("a stored history cannot be read", instance_id=key, error=str(error))
+            reason = f"the stored history of '{key}' cannot be read: {error}. {REPAIR}"
+            if self.unreadable.get(key) != reason:  # each request asks again, and is answered
+                log.error("a stored history cannot be read", instance_id=key, reason=reason)
+            self.unreadable[key] = reason
             live = None
             self.on_unreadable(key)
         if live is not None and (live.instance.started is not None or waiting):
@@ -252,11 +259,13 @@ LOADED_AT_ONCE = 1_000
 _ENDED = frozenset(("COMPLETED", "FAILED", "TERMINATED", "PURGED"))
 
 
-def lay_over(instance_id: str, stored: StoredInstance | None, tail: list[Event]) -> Live:
-    """What the store has, and over it the events that the log has beyond."""
+def lay_over(instance_id: str, stored: StoredInstance | None, tail: list[Event], damage: str = "") -> Live:
+    """What the store has, and over it the events that the log has beyond. `damage`: why the store's cannot be read."""
     begins = [index for index, event in enumerate(tail) if isinstance(event, WorkflowStarted)]
     if begins:
         return live_from_history(instance_id, tail[begins[-1] :])
+    if damage:
+        raise ValueError(damage)
     if stored is None:
         return Live(Instance(instance_id))
     row = stored.row

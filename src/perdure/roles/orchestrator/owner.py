@@ -11,6 +11,7 @@ from perdure.ports.errors import (
     CommitUnknown,
     Fenced,
     LogClosed,
+    LogUnavailable,
     NotAssigned,
     OffsetOutOfRange,
     StoreUnavailable,
@@ -60,7 +61,7 @@ class PartitionOwner:
                 log.info("taking the partition over again", partition=self.partition, reason=type(error).__name__)
             except BadContent:
                 self._office.stats.commits_failed += 1
-            except (CommitFailed, CommitUnknown, StoreUnavailable) as error:
+            except (CommitFailed, CommitUnknown, LogUnavailable, StoreUnavailable) as error:
                 self._office.stats.commits_failed += 1
                 log.warning("the partition is taken over again", partition=self.partition, error=str(error))
                 if pause > self._office.settings.retry_s:  # not the first time: whoever waits should know why
@@ -112,13 +113,21 @@ class PartitionOwner:
         return None
 
     async def _still_assigned(self) -> bool:
-        """Only the group knows; and it tells by refusing a position from whom it has thrown out."""
-        try:
-            at = await self._office.reader.committed()
-            await self._office.reader.commit(max(at.offset, 0), at.metadata)
-        except (NotAssigned, LogClosed):
-            return False
-        return True
+        """Only the group knows; and it tells by refusing a position from whom it has thrown out.
+
+        Asked until it answers: who took a partition over without knowing would fence its rightful owner.
+        """
+        while not self._stopping:
+            try:
+                at = await self._office.reader.committed()
+                await self._office.reader.commit(max(at.offset, 0), at.metadata)
+            except (NotAssigned, LogClosed):
+                return False
+            except LogUnavailable:
+                await asyncio.sleep(self._office.settings.retry_s_max)
+            else:
+                return True
+        return False
 
     def _say_goodbye(self) -> None:
         if not self._stopping:

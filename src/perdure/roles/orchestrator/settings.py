@@ -30,6 +30,8 @@ class OrchestratorSettings:
     owner: str = "orchestrator"  # who commits: unique per process life
     epoch: int = 0  # of the topics; raised when they are recreated
     batch_requests_max: int = 2_000
+    commits_per_second: float = 0.0  # of the process, over all its partitions; 0: as many as can be
+    commits_burst: int = 20
     cache_instances_max: int = 20_000
     cache_ended_max: int = 2_000  # ended ones among them: only late questions still want these
     cache_bytes_max: int = 256 * 1024 * 1024

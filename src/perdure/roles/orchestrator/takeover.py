@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import structlog
+
 from perdure.codec.avro import decode
 from perdure.core.errors import PerdureError
 from perdure.core.events import BatchCommitted, Event
@@ -18,6 +20,7 @@ from perdure.ports.store import HistoryStore
 
 __all__ = ["ResumePoint", "ResumePointMissing", "find_resume_point"]
 
+logger = structlog.get_logger("perdure.orchestrator")
 FETCH = 5_000
 
 
@@ -53,15 +56,45 @@ async def find_resume_point(log: Log, store: HistoryStore, topics: Topics, parti
             else:
                 point.tail.setdefault(record.key.decode(), []).append(event)
         offset = records[-1].offset + 1
+    if point.marker_offset < 0 and not point.tail:
+        await _resume_from_store(point, store, partition, epoch, end)
     if point.marker.epoch > epoch:
         raise ResumePointMissing(
             f"{topics.history}[{partition}] is at topic epoch {point.marker.epoch}, this service is set to {epoch}: set "
             "PERDURE_EPOCH to what the others have"
         )
-    instances_start, _ = await log.bounds(topics.instances, partition)
+    instances_start, instances_end = await log.bounds(topics.instances, partition)
     if point.marker_offset < 0 and (end > 0 or instances_start > 0):
         raise ResumePointMissing(
             f"{topics.history}[{partition}] has no marker between {max(stored_to, start)} and {end}, and the log has a "
             "past: starting from the beginning would decide commands twice. Restore the topic, or raise the topic epoch"
         )
+    _pass_expired_commands(point.marker, f"{topics.instances}[{partition}]", instances_start, instances_end)
     return point
+
+
+def _pass_expired_commands(marker: BatchCommitted, place: str, start: int, end: int) -> None:
+    """Commands that somebody else deleted: harmless where all were decided, else an operator has to know."""
+    if start <= min([marker.next_offset, *marker.undecided]):
+        return
+    if marker.undecided or start < end:
+        raise ResumePointMissing(
+            f"{place} begins at {start}, and commands from {min([marker.next_offset, *marker.undecided])} on were not decided "
+            "yet: they were deleted by something other than this engine (`perdure bootstrap --check` names a topic's "
+            "retention). Restore the topic; or, once you accept their loss, raise the topic epoch"
+        )
+    logger.warning("all decided commands have expired; going on at the end", place=place, end=end)
+    marker.next_offset = end
+
+
+async def _resume_from_store(point: ResumePoint, store: HistoryStore, partition: int, epoch: int, end: int) -> None:
+    """A quiet partition's tail has expired: the store has the last marker, if nothing was written to history since."""
+    resting = await store.resting(partition, epoch)
+    if resting is None or resting.end != end:
+        return
+    marker = decode(resting.marker)
+    if isinstance(marker, BatchCommitted):
+        point.marker, point.marker_offset = marker, resting.offset
+        logger.warning(
+            "history's tail is gone; going on from the store's marker", partition=partition, marker=resting.offset
+        )

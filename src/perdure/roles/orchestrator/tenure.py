@@ -8,8 +8,6 @@ and the next one begins from the last marker. What the log lets go of is what a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
 
@@ -17,26 +15,25 @@ from perdure.codec.avro import encode
 from perdure.core.commands import InspectInstance
 from perdure.core.events import BatchCommitted
 from perdure.core.limits import HISTORY_EVENTS_WARN, TOMBSTONE_SECONDS
-from perdure.core.rows import InstanceRow
 from perdure.core.turn import Live, Request, Turn
 from perdure.ports.errors import CommitFailed, CommitUnknown, PortError, RecordTooLarge, StoreUnavailable
-from perdure.ports.log import Outgoing, Reader, Writer
-from perdure.ports.store import StoredEvent
-from perdure.roles.orchestrator.batch import Batch, Layout
+from perdure.ports.log import Outgoing, Writer
+from perdure.ports.store import Resting
+from perdure.roles.orchestrator.batch import Batch
 from perdure.roles.orchestrator.caution import Caution
-from perdure.roles.orchestrator.decider import Decider
 from perdure.roles.orchestrator.gathering import Gatherer
-from perdure.roles.orchestrator.inspection import asleep, inspect_all
+from perdure.roles.orchestrator.halving import BadContent, Halving
+from perdure.roles.orchestrator.inspection import Standing, asleep, inspect_all, standing
 from perdure.roles.orchestrator.intake import Incoming, Misfit
 from perdure.roles.orchestrator.kept import Kept
 from perdure.roles.orchestrator.memory import Memory
+from perdure.roles.orchestrator.office import Office
 from perdure.roles.orchestrator.position import Position
 from perdure.roles.orchestrator.recovery import commands_for, recover, stalled_under_other_code
-from perdure.roles.orchestrator.settings import OrchestratorPorts, OrchestratorSettings, Stats
+from perdure.roles.orchestrator.tail import Tail
 from perdure.roles.orchestrator.takeover import ResumePoint
-from perdure.roles.orchestrator.waiters import Waiters
+from perdure.roles.orchestrator.tracing import Following
 from perdure.roles.orchestrator.writebehind import WriteBehind
-from perdure.workflow.code import Library
 
 __all__ = ["BadContent", "Halving", "Office", "Tenure"]
 
@@ -44,46 +41,6 @@ log = structlog.get_logger("perdure.orchestrator")
 
 DELETE_EVERY = 2_000  # offsets between two requests to let go of what is decided
 SWEEP_SECONDS = 60.0
-
-
-class BadContent(Exception):
-    """A batch cannot be encoded, or is refused for its content."""
-
-
-class Halving:
-    """How a batch that cannot be committed for its content is brought down to the one command that is at fault."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.size = most
-        self.poison: set[int] = set()  # offsets of commands that cannot be committed
-
-    def failed(self, offsets: list[int], error: BaseException) -> None:
-        if len(offsets) > 1:
-            self.size = max(1, min(len(offsets), self.size) // 2)
-            return
-        self.poison.update(offsets)
-        log.error("a command cannot be committed and becomes a dead letter", offsets=offsets, error=str(error))
-
-    def succeeded(self) -> None:
-        self.size = min(self.size * 2, self._most)
-
-
-@dataclass(slots=True)
-class Office:
-    """What outlives a tenure: the partition, the way to it, and whom its owner works with."""
-
-    partition: int
-    reader: Reader
-    layout: Layout
-    ports: OrchestratorPorts
-    settings: OrchestratorSettings
-    library: Library
-    decider: Decider
-    stats: Stats
-    waiters: Waiters
-    halving: Halving
-    on_trouble: Callable[[Exception], None] = lambda _: None  # told why a partition cannot be served for a while
 
 
 class Tenure:
@@ -110,6 +67,7 @@ class Tenure:
             office.reader, self.memory, self.position, ports.topics, office.layout.instances, ports.clock,
             office.halving.poison,
         )  # fmt: skip
+        self.following = Following(ports.clock, ports.topics.namespace, office.partition)
         self.marker_offset = point.marker_offset
         self._writer = writer
         self._commit: asyncio.Task[None] | None = None
@@ -117,14 +75,11 @@ class Tenure:
         self._stopped = False  # `serve` has returned: nothing is decided that was not given to a commit
         self._deleted_to = 0
         self._swept_at = 0.0
-        self._tail_left = set(point.tail)
-        self._stalled_in_tail: list[InstanceRow] = []
-        self.memory.tail = point.tail
-        self.memory.on_loaded = self._tail_loaded
-        self.memory.on_unreadable = self._tail_unreadable
-        self._keep_history = False
+        self._tail = Tail(point, self.memory, self.behind, self.following, lambda: self.marker_offset)
+        self._at_rest: BatchCommitted | None = None  # the last marker, while nothing is on its way after it
         self.behind.stored_to = stored_to
         self.behind.on_stored = self.gatherer.wake
+        self.behind.on_rest = self._rest
 
     # -- begin and end ----------------------------------------------------------------------------------------
 
@@ -136,9 +91,7 @@ class Tenure:
                 partition=self.office.partition, takeovers=self.caution.takeovers, suspect=self.caution.killer or None,
             )  # fmt: skip
         await self._commit_marker()
-        if not self._tail_left:
-            self.behind.start(self.behind.stored_to)
-        self.memory.want(self._tail_left)
+        self._tail.begin()
         self.memory.load(self.gatherer.wake)
         self.office.reader.seek(self.position.start)
         ports, library, partition = self.office.ports, self.office.library, self.office.partition
@@ -160,43 +113,13 @@ class Tenure:
         if commit is not None:
             failed = (await asyncio.gather(commit, return_exceptions=True))[0] is not None
         self.memory.stop()
-        await self.behind.stop(flush=flush and not self._tail_left)
+        await self.behind.stop(flush=flush and self._tail.is_stored)
         kept = Kept(self.memory, self.marker_offset, self.office.waiters)
-        if flush and self._stopped and not failed and not self._tail_left:
+        if flush and self._stopped and not failed and self._tail.is_stored:
             return kept
         if kept.running:
             await self.office.decider.let_go(kept.running)
         return None
-
-    def _tail_loaded(self, live: Live) -> None:
-        """An instance of the tail is in memory: what the store lacks of it goes there."""
-        instance = live.instance
-        key = instance.instance_id
-        if key not in self._tail_left:
-            return
-        self._tail_left.discard(key)
-        place = (instance.run, instance.generation)
-        events = [
-            StoredEvent(event.seq, encode(event))
-            for event in self.memory.tail[key]
-            if (event.run, event.generation) == place
-        ]
-        batch = Batch(self.office.layout, self.office.stats)
-        batch.store_loaded(instance, events)
-        self.behind.pin(batch.unstored)
-        self.behind.add(batch.unstored, self.marker_offset)
-        if instance.stalled is not None:
-            self._stalled_in_tail.append(instance.row())
-        if not self._tail_left:
-            self.behind.start(self.behind.stored_to)
-
-    def _tail_unreadable(self, instance_id: str) -> None:
-        """It cannot be stored; what the log has of it stays there, for whoever repairs it."""
-        if instance_id in self._tail_left:
-            self._keep_history = True
-            self._tail_left.discard(instance_id)
-            if not self._tail_left:
-                self.behind.start(self.behind.stored_to)
 
     # -- the loop ---------------------------------------------------------------------------------------------
 
@@ -222,6 +145,8 @@ class Tenure:
                 self._commit = asyncio.get_running_loop().create_task(self._finish(batch))
                 self._commit.add_done_callback(self._commit_done)
             await self._evict()
+            if self._commit is not None:
+                await self.office.pace.committed()
         self._stopped = True
 
     def _commit_done(self, task: asyncio.Task[None]) -> None:
@@ -234,8 +159,7 @@ class Tenure:
         self.memory.load(self.gatherer.wake)
         if self.memory.waits_for_store:
             self.behind.hurry()
-        rows, self._stalled_in_tail = self._stalled_in_tail, []
-        if rows:
+        if rows := self._tail.take_stalled():
             office = self.office
             await recover(office.ports, commands_for(rows, office.ports, office.library, office.partition))
         now = asyncio.get_running_loop().time()
@@ -269,7 +193,8 @@ class Tenure:
 
     async def _decide(self, incoming: list[Incoming], misfits: list[Misfit]) -> Batch:
         office, memory = self.office, self.memory
-        batch = Batch(office.layout, office.stats, offsets=[each.record.offset for each in incoming])
+        offsets = [each.record.offset for each in incoming]
+        batch = Batch(office.layout, office.stats, offsets=offsets, traced=self.following.on)
         groups: dict[str, list[Incoming]] = {}
         questions: list[Incoming] = []
         for each in incoming:
@@ -294,7 +219,7 @@ class Tenure:
         except Exception as error:
             office.halving.failed(batch.offsets, error)
             raise BadContent(f"{type(error).__name__}: {error}") from error
-        inspect_all(batch, questions, memory, office.waiters, office.partition)
+        inspect_all(batch, questions, memory, office.waiters, await self._standing(questions))
         for turn, _ in turns:
             for request in office.waiters.take(turn.instance):
                 batch.inspected(request, turn.instance.snapshot(office.partition))
@@ -303,6 +228,14 @@ class Tenure:
         if turns or groups or misfits:
             batch.close(self._marker(takeovers=self.caution.takeovers_while_on))
         return batch
+
+    async def _standing(self, questions: list[Incoming]) -> Standing:
+        office = self.office
+        if not any(each.command.detail for each in questions):
+            return Standing(office.partition)
+        store_lag = max(0, self.marker_offset + 1 - self.behind.stored_to)
+        known = Standing(office.partition, office.settings.owner, store_lag=store_lag)
+        return await standing(office.ports.log, office.ports.topics.instances, self.position, known)
 
     def _refuse_unreadable(self, batch: Batch, group: list[Incoming]) -> None:
         for each in group:
@@ -316,12 +249,14 @@ class Tenure:
         turn = Turn(live, requests, now_us, office.library, office.decider.runner)
         if self.caution.killer and self.caution.is_killer(live.instance.instance_id):
             turn.park_first = "the process died whenever this instance's code was run"
+        self.following.begins(turn, group)
         return turn
 
     def _compose(self, batch: Batch, turns: list[tuple[Turn, list[Incoming]]], misfits: list[Misfit]) -> None:
         stats = self.office.stats
         for turn, group in turns:
             weight = batch.add_turn(turn, group[: turn.position])
+            self.following.decided(turn, batch)
             for left in group[turn.position :]:  # the instance stalled: what is left needs its history
                 self.position.waits(left.record.offset)
                 self.memory.park(left)
@@ -376,6 +311,7 @@ class Tenure:
     async def _send(self, batch: Batch) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
+        self._at_rest = None
         try:
             self.marker_offset = await self._writer.commit(batch.records)
         except RecordTooLarge as error:
@@ -383,7 +319,22 @@ class Tenure:
             raise BadContent(str(error)) from error
         self.office.stats.commits += 1
         self.office.stats.commit_seconds.observe(loop.time() - began)
+        self._at_rest = batch.marker
         self.behind.add(batch.unstored, self.marker_offset)
+        self.following.committed(batch, self.marker_offset)
+
+    async def _rest(self) -> None:
+        """Nothing has been committed for a while: the store learns the marker, should the log's tail expire.
+
+        The end of history is proof of it only if nothing was on its way when it was read.
+        """
+        marker, ports, partition = self._at_rest, self.office.ports, self.office.partition
+        if marker is None or self._tail.unreadable:
+            return
+        _, end = await ports.log.bounds(ports.topics.history, partition)
+        if self._at_rest is marker:
+            resting = Resting(self.marker_offset, encode(marker), end)
+            await ports.store.rest(partition, self.office.settings.epoch, resting)
 
     async def _answer(self, answers: list[Outgoing]) -> None:
         """Answers are soft: a lost one is asked for again. One that is too large goes alone, and is lost alone."""
@@ -407,7 +358,7 @@ class Tenure:
         ports, partition = self.office.ports, self.office.partition
         try:
             await ports.log.delete_before(ports.topics.instances, partition, lowest)
-            if not self._keep_history:
+            if not self._tail.unreadable:
                 await ports.log.delete_before(ports.topics.history, partition, marker.stored_to)
             await self.office.reader.commit(lowest, lazy=True)
         except PortError as error:

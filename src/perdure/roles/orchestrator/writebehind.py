@@ -7,12 +7,12 @@ ever stored. Writing twice is harmless; an instance is free to be evicted once n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
 from perdure.core.rows import InstanceRow
-from perdure.ports.errors import StoreUnavailable
+from perdure.ports.errors import PortError, StoreUnavailable
 from perdure.ports.store import HistoryStore, StoredEvent, StoredTurn
 from perdure.roles.orchestrator.memory import Memory
 from perdure.roles.orchestrator.settings import OrchestratorSettings, Stats
@@ -20,6 +20,8 @@ from perdure.roles.orchestrator.settings import OrchestratorSettings, Stats
 __all__ = ["Unstored", "WriteBehind", "merge"]
 
 log = structlog.get_logger("perdure.orchestrator")
+
+REST_SECONDS = 2.0
 
 Unstored = dict[str, StoredTurn]
 """By instance: its row and its new events."""
@@ -57,6 +59,7 @@ class WriteBehind:
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self.on_stored: Callable[[], None] = lambda: None
+        self.on_rest: Callable[[], Awaitable[None]] | None = None  # nothing has been committed for a while
 
     def start(self, stored_to: int) -> None:
         self.stored_to = stored_to
@@ -105,17 +108,19 @@ class WriteBehind:
             await asyncio.gather(task, return_exceptions=True)
         if flush and self._dirty and task is not None:  # never started: a tail is not complete here
             try:
-                await asyncio.wait_for(self._write(), within_s)
+                async with asyncio.timeout(within_s):
+                    await self._write()
             except (StoreUnavailable, TimeoutError) as error:
                 log.warning("left for the next owner to store", partition=self._partition, error=str(error))
 
     async def _run(self) -> None:
         pause = self._settings.retry_s
         while True:
-            await self._news.wait()
+            await self._rest_until_news()
             if not self._hurry.is_set():
                 try:
-                    await asyncio.wait_for(self._hurry.wait(), self._settings.write_behind_s)
+                    async with asyncio.timeout(self._settings.write_behind_s):
+                        await self._hurry.wait()
                 except TimeoutError:
                     pass
             self._hurry.clear()
@@ -127,6 +132,21 @@ class WriteBehind:
                 log.warning("the store does not take what is committed; it waits", error=str(error), bytes=self._bytes)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._settings.retry_s_max)
+
+    async def _rest_until_news(self) -> None:
+        pause = REST_SECONDS
+        while not self._news.is_set() and self.stored_to > 0 and self.on_rest is not None:
+            try:
+                async with asyncio.timeout(pause):
+                    await self._news.wait()
+            except TimeoutError:
+                try:
+                    await self.on_rest()
+                    break
+                except PortError as error:
+                    log.info("the store was not told that nothing happens", partition=self._partition, error=str(error))
+                    pause = max(pause, self._settings.retry_s_max)
+        await self._news.wait()
 
     async def _write(self) -> None:
         self._news.clear()

@@ -1,0 +1,89 @@
+"""What a takeover finds in the log and the store lacks: each instance of it is loaded, and then stored as it is.
+
+**Law.** Nothing is written behind before all of the tail is in memory: "stored up to" must not pass an event of it. What
+cannot be read stays in the log, which then lets go of no history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from perdure.codec.avro import encode
+from perdure.core.rows import InstanceRow
+from perdure.core.turn import Live
+from perdure.ports.store import StoredEvent
+from perdure.roles.orchestrator.memory import Memory
+from perdure.roles.orchestrator.takeover import ResumePoint
+from perdure.roles.orchestrator.tracing import Following
+from perdure.roles.orchestrator.writebehind import Unstored, WriteBehind, merge
+
+__all__ = ["Tail"]
+
+
+class Tail:
+    """`marker_offset` tells the last marker that is committed now."""
+
+    def __init__(
+        self,
+        point: ResumePoint,
+        memory: Memory,
+        behind: WriteBehind,
+        following: Following,
+        marker_offset: Callable[[], int],
+    ) -> None:
+        self._left = set(point.tail)
+        self._memory = memory
+        self._behind = behind
+        self._following = following
+        self._marker_offset = marker_offset
+        self._stalled: list[InstanceRow] = []
+        self.unreadable = False  # some of it cannot be stored
+        memory.tail = point.tail
+        memory.on_loaded = self._loaded
+        memory.on_unreadable = self._unreadable
+
+    @property
+    def is_stored(self) -> bool:
+        """Or about to be: the store is being written."""
+        return not self._left
+
+    def begin(self) -> None:
+        """Have it loaded."""
+        if not self._left:
+            self._behind.start(self._behind.stored_to)
+        self._memory.want(self._left)
+
+    def take_stalled(self) -> list[InstanceRow]:
+        """Those among it that are stalled, since the last call."""
+        rows, self._stalled = self._stalled, []
+        return rows
+
+    def _loaded(self, live: Live) -> None:
+        instance = live.instance
+        key = instance.instance_id
+        if key not in self._left:
+            return
+        events = self._memory.tail[key]
+        self._following.taken_over(live, events)
+        place = (instance.run, instance.generation)
+        unstored: Unstored = {}
+        merge(
+            unstored,
+            instance.row(),
+            [StoredEvent(event.seq, encode(event)) for event in events if (event.run, event.generation) == place],
+        )
+        self._behind.pin(unstored)
+        self._behind.add(unstored, self._marker_offset())
+        if instance.stalled is not None:
+            self._stalled.append(instance.row())
+        self._done(key)
+
+    def _unreadable(self, instance_id: str) -> None:
+        if instance_id in self._left:
+            self.unreadable = True
+            self._done(instance_id)
+
+    def _done(self, instance_id: str) -> None:
+        self._left.discard(instance_id)
+        if not self._left:
+            self._behind.start(self._behind.stored_to)

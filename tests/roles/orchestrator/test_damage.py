@@ -1,0 +1,97 @@
+"""What the store has lost or garbled stops the instance it belongs to, by name, and nobody else."""
+
+import asyncio
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from perdure.core.commands import RaiseEvent
+
+from .world import World, run_virtually, until
+
+
+def lose(events):
+    del events[2]
+
+
+def garble(events):
+    events[2] = b"\xc3\x01 and something else"
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"), [(lose, "event 2 of 3 is missing"), (garble, "cannot be read")], ids=["lost", "garbled"]
+)
+def test_a_damaged_instance_is_refused_by_name_and_the_others_go_on(damage, says):
+    async def day():
+        async with World() as world:
+            first = await world.node()
+            keys = [await world.start("collector", 2) for _ in range(3)]
+            await until(lambda: all(world.instance(key).started for key in keys))
+            for key in keys:
+                await world.send(key, RaiseEvent("e", "1"))
+            await world.decided()
+            await first.stop()
+            broken, *sound = keys
+            events = world.store._instances[broken].events
+            kept = dict(events)
+            assert max(events) == 3
+            damage(events)
+
+            second = await world.node()
+            structlog.configure(
+                wrapper_class=structlog.BoundLogger
+            )  # the folder's fixture silences it, and restores it
+            with capture_logs() as logs:
+                replies = [await world.ask(broken, RaiseEvent("e", "2")) for _ in range(3)]
+                replies.append(await world.inspect(broken))
+                for key in sound:
+                    await world.send(key, RaiseEvent("e", "2"))
+                await world.ended(*sound)
+            for reply in replies:
+                assert reply.reason == "Internal"
+                assert f"the stored history of '{broken}' cannot be read" in reply.message
+                assert says in reply.message
+                assert "Repair the store" in reply.message
+            told = [entry for entry in logs if entry["log_level"] == "error"]
+            assert [entry["instance_id"] for entry in told] == [broken]
+            assert second.service.failure is None
+            assert second.stats.takeovers == 1
+
+            events |= kept
+            await world.ask(broken, RaiseEvent("e", "3"))
+            await world.ended(broken)
+            assert world.output(broken) == [1, 3]
+
+    run_virtually(day())
+
+
+def test_a_damaged_instance_keeps_the_history_that_only_the_log_still_has():
+    """Its tail cannot be stored behind a gap; the partition is served all the same, and the log keeps what it has."""
+
+    async def day():
+        async with World() as world:
+            first = await world.node()
+            broken, sound = [await world.start("collector", 2) for _ in range(2)]
+            await until(lambda: all(world.instance(key).started for key in (broken, sound)))
+            await world.decided()
+            await until(lambda: broken in world.store._instances)
+            await asyncio.sleep(1)
+            first.store.dead = True
+            await world.send(broken, RaiseEvent("e", "1"))
+            await world.decided()
+            first.crash()
+            events = world.store._instances[broken].events
+            kept = dict(events)
+            events.clear()
+
+            second = await world.node()
+            await world.send(sound, RaiseEvent("e", "1"), RaiseEvent("e", "2"))
+            await world.ended(sound)
+            events |= kept
+            await world.ask(broken, RaiseEvent("e", "2"))
+            await world.ended(broken)
+            assert world.output(broken) == [1, 2]
+            assert second.stats.takeovers == 1
+
+    run_virtually(day())

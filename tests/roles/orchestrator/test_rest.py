@@ -1,0 +1,107 @@
+"""A quiet partition's marker is in the store, too: the log may lose it by its age, and only then is it used."""
+
+import asyncio
+
+from perdure.core.commands import RaiseEvent
+
+from .test_resume_point import _refusal, _unstarted
+from .world import World, run_virtually
+
+
+async def _at_rest(world):
+    """The store knows the marker, and nothing has happened since."""
+    while True:
+        kept = await world.store.resting(0)
+        _, end = await world.log.bounds(world.topics.history, 0)
+        if kept is not None and kept.end == end:
+            return kept, end
+        await asyncio.sleep(0.1)
+
+
+async def _lose_tail(world):
+    _, end = await world.log.bounds(world.topics.history, 0)
+    await world.log.delete_before(world.topics.history, 0, end)
+
+
+def test_a_quiet_partition_whose_tail_has_expired_goes_on_from_the_store():
+    async def day():
+        async with World() as world:
+            node = await world.node()
+            waiting = await world.start("waiting")
+            done = await world.start("chain", 1)
+            await world.ended(done)
+            await _at_rest(world)
+            await node.stop()
+            await _lose_tail(world)
+            await world.node()
+            await world.send(waiting, RaiseEvent("go", "true"))
+            await world.ended(waiting)
+
+    run_virtually(day())
+
+
+def test_a_tail_that_was_not_all_in_the_store_is_refused():
+    async def day():
+        async with World() as world:
+            node = await world.node()
+            waiting = await world.start("waiting")
+            await world.decided()
+            await _at_rest(world)
+            world.store_available = False
+            await world.send(waiting, RaiseEvent("go", "true"))
+            await world.ended(waiting)
+            node.crash()
+            world.store_available = True
+            await _lose_tail(world)
+            await _unstarted(world)
+            assert "no marker" in await _refusal(world)
+
+    run_virtually(day())
+
+
+def test_a_busy_partition_does_not_tell_the_store_that_it_rests():
+    async def day():
+        async with World() as world:
+            await world.node()
+            for number in range(30):
+                await world.ended(await world.start("chain", number))
+                await asyncio.sleep(0.5)
+                assert await world.store.resting(0) is None
+
+    run_virtually(day())
+
+
+async def _lose_commands(world, to=None):
+    _, end = await world.log.bounds(world.topics.instances, 0)
+    await world.log.delete_before(world.topics.instances, 0, end if to is None else to)
+
+
+def test_commands_that_expired_after_they_were_decided_are_not_missed():
+    async def day():
+        async with World() as world:
+            node = await world.node()
+            waiting = await world.start("waiting")
+            await world.check()
+            await node.stop()
+            await _lose_commands(world)
+            await world.node()
+            await world.send(waiting, RaiseEvent("go", "true"))
+            await world.ended(waiting)
+
+    run_virtually(day())
+
+
+def test_commands_that_were_deleted_undecided_are_refused_by_name():
+    async def day():
+        async with World() as world:
+            node = await world.node()
+            waiting = await world.start("waiting")
+            await world.check()
+            await node.stop()
+            await world.send(waiting, RaiseEvent("go", "true"), RaiseEvent("go", "true"))
+            _, end = await world.log.bounds(world.topics.instances, 0)
+            await _lose_commands(world, end - 1)
+            await _unstarted(world)
+            assert "were not decided" in await _refusal(world)
+
+    run_virtually(day())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,13 +53,10 @@ __all__ = [
     "EngineSettings",
     "Ports",
     "cassandra_settings",
-    "check_tables",
-    "create_tables",
+    "check_log_limits",
     "kafka_cassandra_ports",
     "kafka_log",
     "kafka_settings",
-    "kafka_topic_settings",
-    "keyspace_statements",
     "memory_ports",
     "read_database",
     "relax_collector",
@@ -201,6 +198,16 @@ async def kafka_log(settings: ServiceSettings, client_id: str) -> Log:
     return opened
 
 
+async def check_log_limits(opened: Log, topics: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(what has to be put right, what is worth knowing) of topics and brokers, in sentences. Raises LogUnavailable."""
+    from perdure.adapters.kafka import KafkaLog  # noqa: PLC0415
+
+    if not isinstance(opened, KafkaLog):
+        return [], []
+    findings = await opened.check_limits(topics)
+    return findings.wrong, findings.notes
+
+
 async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str) -> Ports:
     """A process's way to both clusters. Raises PortError, StoreUnavailable, telling which does not answer and why."""
     from perdure.adapters import cassandra  # noqa: PLC0415
@@ -218,39 +225,8 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
         await driver.close()
 
     store = cassandra.CassandraHistoryStore(driver, settings.namespace)
-    timers = cassandra.CassandraTimerStore(driver, settings.namespace, clock)
+    timers = cassandra.CassandraTimerStore(driver, settings.namespace)
     return Ports(opened, store, timers, clock, SystemEntropy(), close)
-
-
-def kafka_topic_settings(settings: ServiceSettings) -> dict[str, str]:
-    """What every topic is created with."""
-    from perdure.adapters.kafka.topics import topic_settings  # noqa: PLC0415
-
-    return topic_settings(kafka_settings(settings, "perdure-bootstrap"))
-
-
-def keyspace_statements(settings: ServiceSettings, *, development: bool) -> list[str]:
-    """The keyspace and its tables as CQL, for whoever creates them by hand."""
-    from perdure.adapters import cassandra  # noqa: PLC0415
-
-    versions = range(1, cassandra.SCHEMA_VERSION + 1)
-    tables = [each for version in versions for each in cassandra.schema_statements(version)]
-    return [cassandra.keyspace_statement(settings.keyspace, _copies(settings, development=development)), *tables]
-
-
-async def create_tables(settings: ServiceSettings, *, development: bool) -> None:
-    """Keyspace and tables; idempotent. Raises StoreUnavailable, PortError."""
-    from perdure.adapters.cassandra import create_schema  # noqa: PLC0415
-
-    await create_schema(cassandra_settings(settings), _copies(settings, development=development))
-
-
-async def check_tables(settings: ServiceSettings) -> None:
-    """Needs no right to create. Raises StoreUnavailable, and PortError where this version's tables are not there."""
-    from perdure.adapters.cassandra import open_driver  # noqa: PLC0415
-
-    driver = await open_driver(cassandra_settings(settings))
-    await driver.close()
 
 
 def _check_files(side: str, read: Callable[[], object]) -> None:
@@ -262,10 +238,6 @@ def _check_files(side: str, read: Callable[[], object]) -> None:
             f"PERDURE_{side}_{name}" for name in ("CA_FILE", "CERTIFICATE_FILE", "KEY_FILE", "KEY_PASSWORD")
         )
         raise PortError(f"the files for TLS cannot be used ({error.strerror or error}): check {files}") from None
-
-
-def _copies(settings: ServiceSettings, *, development: bool) -> dict[str, int]:
-    return {"" if development else settings.cassandra_datacenter or "": settings.replication}
 
 
 GC_THRESHOLDS_DEFAULT = ((700, 10, 10), (2_000, 10, 10), (2_000, 10, 0))  # of CPython 3.11 to 3.14

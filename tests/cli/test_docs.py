@@ -20,6 +20,8 @@ PLACES = (
     (r"(database +|\b(?:at +|File \")).*?([^/ ]+\.(?:db|py))", r"\1<folder>/\2"),
     (r"--page \S+", "--page <token>"),
     (r"\b\d+\.\d+\.\d+\b", "<run>"),
+    (r"orchestrator-[0-9a-f]{12}", "<owner>"),
+    (r"(?m)^((?:store )?lag +)\d+ ", r"\1<some> "),
     (r"(?m)[ ]+$", ""),
 )
 """What differs from run to run, and its name."""

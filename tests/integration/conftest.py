@@ -1,35 +1,13 @@
-"""Real brokers, started once a run and shared by all test workers."""
-
-from __future__ import annotations
-
-import os
-from collections.abc import Iterator
-from itertools import count
+"""Every test here runs on real brokers."""
 
 import pytest
 
-from tests.brokers import acquire
+from tests.on_brokers import cassandra_address, kafka_address, namespace
 
-NUMBERS = count()
-
-
-@pytest.fixture(scope="session")
-def kafka_address() -> Iterator[str]:
-    """host:port of a Kafka that ends with the last worker that uses it."""
-    lease = acquire("kafka")
-    yield lease.address
-    lease.release()
+__all__ = ["cassandra_address", "kafka_address", "namespace"]
 
 
-@pytest.fixture(scope="session")
-def cassandra_address() -> Iterator[str]:
-    """host:port of a Cassandra that ends with the last worker that uses it."""
-    lease = acquire("cassandra")
-    yield lease.address
-    lease.release()
-
-
-@pytest.fixture
-def namespace() -> str:
-    """Fresh for each test, also across workers and runs on brokers that stay."""
-    return f"t{os.getpid()}x{os.urandom(3).hex()}x{next(NUMBERS)}"
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if {"kafka_address", "cassandra_address"} & set(item.fixturenames):
+            item.add_marker(pytest.mark.brokers)

@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from tests.services import worlds
+
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
@@ -14,3 +16,15 @@ def environment(monkeypatch):
     monkeypatch.setenv("PERDURE_LOG", "kafka://127.0.0.1:9092")
     monkeypatch.setenv("PERDURE_STORE", "cassandra://127.0.0.1:9042/perdure")
     return monkeypatch
+
+
+@pytest.fixture
+async def world(environment):
+    environment.setenv("PERDURE_GATEWAY_PORT", "0")
+    worlds.held.clear()
+    worlds.running.clear()
+    made = worlds.World()
+    await made.bootstrap()
+    yield made
+    worlds.held.set()
+    await made.close()

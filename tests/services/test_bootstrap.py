@@ -4,18 +4,21 @@ import json
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from perdure.adapters.memory import MemoryBroker, MemoryLog
 from perdure.adapters.system import SystemClock
 from perdure.cli.program import program
 from perdure.core.names import Topics
-from perdure.ports.errors import StoreUnavailable, TopicMismatch
+from perdure.ports.errors import PortError, StoreUnavailable, TopicMismatch
 from perdure.ports.log import TopicSpec
 from perdure.services.bootstrap import Bootstrap, wanted_topics
 from perdure.services.kafka_topics import TopicFacts, differences
+from perdure.services.keyspace import replication_faults
 from perdure.services.layout import layout_topic, read_layout
 from perdure.services.plan import access_of
+from perdure.services.start_checks import check_topics
 
 TOPICS = Topics("shop")
 SETTINGS = {"retention.ms": "-1", "max.message.bytes": "100"}
@@ -30,12 +33,13 @@ class Clusters:
         self.settings = {}
         self.tables = False
         self.store_down = False
+        self.settle_seconds = 0.0
 
     def bootstrap(self, partitions=2, copies=1):
         wanted = wanted_topics(TOPICS, partitions, ["gpu"], SETTINGS)
         return Bootstrap(
             self.log, TOPICS, wanted, partitions=partitions, copies=copies, outside=self,
-            create_tables=self.create_tables, check_tables=self.check_tables,
+            create_tables=self.create_tables, check_tables=self.check_tables, settle_seconds=self.settle_seconds,
         )  # fmt: skip
 
     async def facts(self, names):
@@ -61,6 +65,7 @@ class Clusters:
     async def check_tables(self):
         if not self.tables:
             raise StoreUnavailable("keyspace perdure has schema version 0")
+        return []
 
 
 @pytest.fixture
@@ -176,3 +181,79 @@ def test_a_role_may_delete_only_what_it_consumes_and_every_role_may_look():
     for role in ("orchestrator", "activity-worker", "timer", "gateway"):
         seen = {each.name for each in rights if each.principal == role and "Describe" in each.operations}
         assert {"shop.instances", "shop.history", "shop.timers", "shop.activities", "shop.layout"} <= seen
+
+
+async def test_what_the_brokers_have_not_heard_of_yet_is_waited_for(clusters):
+    clusters.settle_seconds = 30.0
+    asked = []
+
+    async def late(names):
+        asked.append(names)
+        clusters.settings["shop.history"] = {**SETTINGS, "retention.ms": "1" if len(asked) < 4 else "-1"}
+        return await Clusters.facts(clusters, names)
+
+    clusters.facts = late
+    assert await clusters.bootstrap().create() == []
+    assert len(asked) >= 4
+
+
+@pytest.mark.parametrize(
+    ("found", "data_centre", "says"),
+    [
+        ({"class": "org.apache.cassandra.locator.SimpleStrategy", "replication_factor": "3"}, None, ""),
+        ({"class": "org.apache.cassandra.locator.SimpleStrategy", "replication_factor": "1"}, None, "has 1 copies, needs 3"),
+        ({"class": "org.apache.cassandra.locator.SimpleStrategy", "replication_factor": "3"}, "dc1", "knows no data centres"),
+        ({"class": "org.apache.cassandra.locator.NetworkTopologyStrategy", "dc1": "3"}, "dc1", ""),
+        ({"class": "org.apache.cassandra.locator.NetworkTopologyStrategy", "dc1": "3", "dc2": "1"}, "dc1", ""),
+        ({"class": "org.apache.cassandra.locator.NetworkTopologyStrategy", "dc1": "2"}, "dc1", "has 2 copies in dc1"),
+        ({"class": "org.apache.cassandra.locator.NetworkTopologyStrategy", "dc2": "3"}, "dc1", "in dc2, not in dc1"),
+        ({"class": "org.apache.cassandra.locator.NetworkTopologyStrategy", "dc1": "3", "dc2": "1"}, None, "in dc2"),
+        ({"class": "org.apache.cassandra.locator.NetworkTopologyStrategy", "dc1": "5/2"}, "dc1", ""),
+    ],
+)  # fmt: skip
+def test_copies_of_the_keyspace_are_compared(found, data_centre, says):
+    faults = replication_faults("shop", found, data_centre, 3)
+    assert [says in fault for fault in faults] == ([True] if says else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "refused"),
+    [
+        ("retention.ms", "604800000", True),
+        ("max.message.bytes", "99", True),
+        ("max.message.bytes", "101", False),
+        ("min.insync.replicas", "1", False),
+    ],
+)
+async def test_a_service_refuses_to_start_on_topics_that_would_lose_records_and_on_no_others(
+    clusters, name, value, refused
+):
+    wanted = wanted_topics(TOPICS, 2, [], {**SETTINGS, "min.insync.replicas": "2"})
+    await check_topics(clusters, wanted, expiring="shop.replies")  # none exists yet: somebody else tells
+    clusters.settle_seconds = 0.0
+    await clusters.bootstrap().create()
+    clusters.settings["shop.history"] = {**SETTINGS, "min.insync.replicas": "2", name: value}
+    with capture_logs() as logs:
+        if refused:
+            with pytest.raises(
+                PortError, match=rf"topic shop.history has {name}={value}, needs .*records would be lost"
+            ):
+                await check_topics(clusters, wanted, expiring="shop.replies")
+        else:
+            await check_topics(clusters, wanted, expiring="shop.replies")
+    assert ["shop.history" in str(each) for each in logs if name in str(each)] == (
+        [True] if name.startswith("min") else []
+    )
+
+
+async def test_a_service_that_may_not_read_settings_starts_without(clusters):
+    await clusters.bootstrap().create()
+    wanted = wanted_topics(TOPICS, 2, [], SETTINGS)
+
+    async def unreadable(names):
+        return {name: TopicFacts(2, 1, None) for name in names}
+
+    clusters.facts = unreadable
+    with capture_logs() as logs:
+        await check_topics(clusters, wanted, expiring="shop.replies")
+    assert all("may not be read" in each["event"] for each in logs)

@@ -5,118 +5,22 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import httpx
 import pytest
 
-import perdure as wf
-from perdure.adapters.system import SystemClock, SystemEntropy
-from perdure.assembly import cassandra_settings, kafka_settings, memory_ports, topic_specs
+from perdure.assembly import cassandra_settings, kafka_settings, topic_specs
 from perdure.cli.exits import Conflict, Exit, Unusable, exit_of
 from perdure.core.names import Topics
 from perdure.ports.errors import PortError, StoreUnavailable
 from perdure.ports.log import TopicSpec
 from perdure.services import process as processes
-from perdure.services.layout import Layout, layout_topic, record_layout
-from perdure.services.process import Process
+from perdure.services.layout import Layout, record_layout
 from perdure.services.settings import ServiceSettings
+from tests.services.worlds import SECONDS, asked, held, running
 
-TOPICS = Topics("perdure")
-SECONDS = 30
 HERE = Path(__file__).parent
-
-app = wf.App()
-held = threading.Event()
-running = threading.Event()
-
-
-@app.activity
-def double(ctx, number):
-    return number * 2
-
-
-@app.activity
-def hold(ctx, number):
-    running.set()
-    held.wait(SECONDS)
-    return number
-
-
-@app.workflow
-def doubled(ctx, number):
-    return (yield ctx.call_activity(double, input=number))
-
-
-@app.workflow
-def holding(ctx, number):
-    return (yield ctx.call_activity(hold, input=number))
-
-
-class World:
-    """A broker in memory, bootstrapped, and the processes on it."""
-
-    def __init__(self, **given):
-        self.ports = memory_ports(SystemClock(), SystemEntropy())
-        self.settings = ServiceSettings(health_port=0, **given)
-        self.told = {}
-        self._tasks = []
-
-    async def bootstrap(self, partitions=2):
-        await self.ports.log.create_topics([*topic_specs(TOPICS, partitions), TopicSpec(layout_topic(TOPICS), 1)])
-        await record_layout(self.ports.log, TOPICS, Layout(partitions))
-
-    async def open_ports(self, settings, role, owner):
-        return memory_ports(SystemClock(), SystemEntropy(), beside=self.ports)
-
-    def process(self, role, **options):
-        ready = asyncio.Event()
-
-        def announce(told):
-            self.told[role] = told
-            ready.set()
-
-        made = Process(role, app, self.settings, announce=announce, **{"open_ports": self.open_ports, **options})
-        made.ready = ready
-        made.ending = asyncio.ensure_future(made.run())
-        self._tasks.append(made)
-        return made
-
-    async def up(self, role, **options):
-        made = self.process(role, **options)
-        waiting = asyncio.ensure_future(made.ready.wait())
-        await asyncio.wait({waiting, made.ending}, timeout=SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        if made.ending.done():
-            made.ending.result()
-        assert made.ready.is_set()
-        return made
-
-    async def close(self):
-        for made in self._tasks:
-            made.stop()
-        await asyncio.wait([made.ending for made in self._tasks], timeout=SECONDS)
-        for made in self._tasks:
-            made.ending.exception()
-        await self.ports.close()
-
-
-@pytest.fixture
-async def world(environment):
-    environment.setenv("PERDURE_GATEWAY_PORT", "0")
-    held.clear()
-    running.clear()
-    made = World()
-    await made.bootstrap()
-    yield made
-    held.set()
-    await made.close()
-
-
-async def asked(url, path):
-    async with httpx.AsyncClient(timeout=SECONDS) as http:
-        return await http.get(f"{url}{path}")
 
 
 async def test_four_processes_run_a_workflow_and_tell_of_it(world):
@@ -132,7 +36,7 @@ async def test_four_processes_run_a_workflow_and_tell_of_it(world):
         assert f'perdure_ready{{service="{role}"}} 1' in (await asked(told["probes"], "/metrics")).text
     text = (await asked(world.told["orchestrator"]["probes"], "/metrics")).text
     assert "perdure_partitions 2" in text
-    assert 'perdure_lag_records{topic="perdure.instances",partition="0"} 0' in text
+    assert 'perdure_lag_records{partition="0",topic="perdure.instances"} 0' in text
     text = (await asked(world.told["activity-worker"]["probes"], "/metrics")).text
     assert "perdure_activities_completed_total 1" in text
 

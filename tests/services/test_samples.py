@@ -1,58 +1,106 @@
-"""What the roles count, and how Prometheus reads it."""
+"""What the roles count, how Prometheus reads it, and that one catalogue, code and documents say the same."""
 
 import dataclasses
 import re
 
+import httpx
 import pytest
 
 from perdure.roles.activities.settings import ActivityStats
 from perdure.roles.orchestrator import Stats
 from perdure.roles.timers.settings import TimerStats
-from perdure.services.samples import CATALOGUE, Sample, exposition, of_stats
+from perdure.services.roles import ROLES
+from perdure.services.samples import Sample, exposition, of_stats
+from perdure.telemetry.metrics import CATALOGUE, SECONDS, Histogram
 from tests.documents.markdown import text_of
+from tests.services.worlds import SECONDS as PATIENCE
+from tests.services.worlds import asked
 
 KINDS = [(Stats, "perdure_"), (ActivityStats, "perdure_activities_"), (TimerStats, "perdure_timers_")]
 
 
 @pytest.mark.parametrize(("kind", "prefix"), KINDS, ids=lambda given: getattr(given, "__name__", ""))
-def test_everything_that_a_role_counts_is_in_the_catalogue(kind, prefix):
+def test_everything_that_a_role_counts_is_in_the_catalogue_as_what_it_is(kind, prefix):
     stats = kind()
     if kind is Stats:
         stats.rejections["Unknown"] += 1
-    names = {sample.name for sample in of_stats(stats, prefix)}
-    assert len(names) == len(dataclasses.fields(kind))
-    assert names <= set(CATALOGUE)
+    samples = of_stats(stats, prefix)
+    assert len({sample.name for sample in samples}) == len(dataclasses.fields(kind))
+    for sample in samples:
+        assert (CATALOGUE[sample.name].kind == "histogram") == isinstance(sample.value, Histogram), sample.name
+        assert len(CATALOGUE[sample.name].labels) == len(sample.labels), sample.name
 
 
-def test_a_counter_has_a_sample_for_each_reason_and_microseconds_become_seconds():
+def test_a_counter_has_a_sample_for_each_reason():
     stats = Stats()
     stats.rejections.update(A=2, B=1)
     found = [sample for sample in of_stats(stats) if sample.name == "perdure_rejections_total"]
     assert found == [
-        Sample("perdure_rejections_total", 2, (("reason", "A"),)),
-        Sample("perdure_rejections_total", 1, (("reason", "B"),)),
+        Sample("perdure_rejections_total", 2, ("A",)),
+        Sample("perdure_rejections_total", 1, ("B",)),
     ]
-    late = of_stats(TimerStats(lateness_us_sum=1_500_000, lateness_us_max=20_000), "perdure_timers_")
-    assert Sample("perdure_timers_lateness_seconds_total", 1.5) in late
-    assert Sample("perdure_timers_lateness_seconds_max", 0.02) in late
+
+
+def test_a_duration_is_counted_in_the_bucket_whose_bound_it_does_not_exceed():
+    times = Histogram()
+    for seconds in (0.0, 0.001, 0.0011, 300.0, 301.0):
+        times.observe(seconds)
+    assert (times.counts[0], times.counts[1], times.counts[-2], times.counts[-1]) == (2, 1, 1, 1)
+    assert times.sum_s == pytest.approx(601.0021)
+    text = exposition([Sample("perdure_commit_seconds", times)])
+    for line in ('_bucket{le="0.001"} 2.0', '_bucket{le="300"} 4.0', '_bucket{le="+Inf"} 5.0', "_count 5.0"):
+        assert f"perdure_commit_seconds{line}\n" in text
+    assert text.count("perdure_commit_seconds_bucket") == len(SECONDS) + 1
 
 
 def test_the_text_groups_a_name_under_its_help_and_escapes_labels():
     text = exposition(
-        [Sample("perdure_rejections_total", 1, (("reason", 'a"\\\n'),)), Sample("perdure_ready", 1.0),
-         Sample("perdure_rejections_total", 12_345_678, (("reason", "b"),))]
+        [Sample("perdure_rejections_total", 1, ('a"\\\n',)), Sample("perdure_ready", 1.0, ("timer",)),
+         Sample("perdure_rejections_total", 12, ("b",))]
     )  # fmt: skip
-    assert text == (
+    assert text.startswith(
         "# HELP perdure_rejections_total Commands rejected, by reason\n"
         "# TYPE perdure_rejections_total counter\n"
-        'perdure_rejections_total{reason="a\\"\\\\\\n"} 1\n'
-        'perdure_rejections_total{reason="b"} 12345678\n'
+        'perdure_rejections_total{reason="a\\"\\\\\\n"} 1.0\n'
+        'perdure_rejections_total{reason="b"} 12.0\n'
         "# HELP perdure_ready 1 while the service is ready, else 0\n"
         "# TYPE perdure_ready gauge\n"
-        "perdure_ready 1\n"
+        'perdure_ready{service="timer"} 1.0\n'
     )
+    assert "process_cpu_seconds_total" in text
+    with pytest.raises(KeyError):
+        exposition([Sample("perdure_of_nobody", 1)])
+
+
+def test_names_follow_the_rules_of_their_kinds():
+    for metric in CATALOGUE.values():
+        assert (metric.kind == "counter") == metric.name.endswith("_total"), metric.name
+        assert metric.kind != "histogram" or metric.name.endswith(f"_{metric.unit}"), metric.name
+        assert set(metric.roles) <= set(ROLES), metric.name
+
+
+async def test_every_service_shows_what_the_catalogue_says_of_it_and_nothing_else(world):
+    for role in ROLES:
+        await world.up(role)
+    async with httpx.AsyncClient(base_url=world.told["gateway"]["gateway"], timeout=PATIENCE) as http:
+        started = await http.post("/v1/workflows/doubled/start", params={"instance_id": "d1"}, json=21)
+        assert started.status_code == 202
+        # A rejection, for there is no sample of a reason that never was.
+        assert (await http.post("/v1/instances/nobody/pause")).status_code == 404
+        await http.get("/v1/instances/d1/wait")
+    for role in ROLES:
+        text = (await asked(world.told[role]["probes"], "/metrics")).text
+        shown = dict(re.findall(r"^# TYPE (perdure_\w+) (\w+)$", text, re.MULTILINE))
+        assert shown == {name: each.kind for name, each in CATALOGUE.items() if role in each.roles}
+        for name in shown:
+            labels = set(re.findall(r'(\w+)="', "".join(re.findall(rf"^{name}\w*(\{{.*\}})", text, re.MULTILINE))))
+            assert labels - {"le"} == set(CATALOGUE[name].labels), name
 
 
 def test_the_documents_list_the_catalogue():
-    listed = set(re.findall(r"`(perdure_[a-z_]+)`", text_of("docs/services.md")))
-    assert listed == set(CATALOGUE)
+    rows = re.findall(
+        r"^\| `(perdure_\w+)` \| (\w+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text_of("docs/services.md"), re.MULTILINE
+    )
+    assert rows == [
+        (each.name, each.kind, each.unit, ", ".join(each.labels) or "–", each.meaning) for each in CATALOGUE.values()
+    ]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perdure.cli.exits import Unusable
 from perdure.client.errors import EngineNotFound, EngineUnavailable, InstanceNotFound
 from perdure.client.ids import check_known_id
-from perdure.client.sync import WorkflowClient
 from perdure.client.transport import REQUEST_TIMEOUT_SECONDS, Until
 from perdure.core.replies import InstanceSnapshot
+
+if TYPE_CHECKING:
+    from perdure.client.sync import WorkflowClient
 
 __all__ = ["connected", "described", "inspected"]
 

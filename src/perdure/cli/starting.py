@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,9 @@ from perdure.cli.inputs import json_given, moment, period_s
 from perdure.cli.options import Endpoint, InstanceId, Json
 from perdure.cli.output import print_json, print_line
 from perdure.cli.waiting import Timeout, finish
-from perdure.client.sync import WorkflowClient
+
+if TYPE_CHECKING:
+    from perdure.client.sync import WorkflowClient
 
 __all__ = ["rerun", "start"]
 

@@ -15,7 +15,7 @@ __all__ = ["awaited", "detail_fields", "event_text", "instance_fields", "print_e
 _CELL_CHARS_MAX = 100
 
 _PLACE: Final = frozenset({
-    "run", "generation", "seq", "at_us", "cause", "command_id", "handled_to", "traceparent", "fingerprint",
+    "run", "generation", "seq", "at_us", "cause", "command_id", "handled_to", "traceparent", "tracestate", "fingerprint",
     "stack_trace", "carried_command_ids", "carried_children", "created_at_us", "parent_run", "parent_generation",
     "parent_task_id", "parent_attempt",
 })  # fmt: skip
@@ -54,6 +54,9 @@ def detail_fields(known: InstanceSnapshot, detail: dict[str, Any]) -> list[tuple
         ("generation", str(known.generation)),
         ("events", str(known.events)),
         ("partition", str(known.partition) if known.partition >= 0 else ""),
+        ("owner", known.owner),
+        ("lag", f"{known.lag} commands" if known.lag >= 0 else ""),
+        ("store lag", f"{known.store_lag} records" if known.store_lag >= 0 else ""),
         ("stalled", f"{stalled['reason']} since {time_text(stalled['sinceUs'])}" if stalled else ""),
         ("because", stalled["detail"] if stalled else ""),
         ("at", str(detail.get("at") or "").strip("()").removeprefix("at ")),

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,9 +16,11 @@ from perdure.cli.inputs import period_s
 from perdure.cli.options import Endpoint, InstanceId, Json
 from perdure.cli.output import note, print_fields, print_json, shown
 from perdure.cli.views import awaited, instance_fields
-from perdure.client.sync import WorkflowClient
 from perdure.client.wire import instance_body
 from perdure.core.replies import InstanceSnapshot
+
+if TYPE_CHECKING:
+    from perdure.client.sync import WorkflowClient
 
 __all__ = ["Timeout", "finish", "wait"]
 

@@ -2,6 +2,9 @@
 
 process.py        the process: settings, ports, role, probes, signals, drain
 roles.py          one role over ports, as its process sees it
+watched.py        a log that tells how far its readers have come
+watchdog.py       finds readers that stand still; how often a role may begin again
+start_checks.py   settings of topics under which a service does not start
 settings.py       what the environment tells, and what to do about what it tells wrongly
 probes.py         /healthz, /readyz and /metrics
 samples.py        what the roles count, as Prometheus reads it
@@ -11,5 +14,6 @@ layout.py         what bootstrap recorded of a namespace, compared at every star
 bootstrap.py      topics and tables: created and checked
 bootstrapping.py  bootstrap from settings, over ports that it opens
 kafka_topics.py   topics as Kafka has them: copies and settings
+keyspace.py       copies of the keyspace, compared
 plan.py           what `perdure bootstrap --print` tells those who own the clusters
 """

@@ -8,6 +8,7 @@ bootstrap lets Kafka delete old ones.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -20,6 +21,9 @@ from perdure.services.kafka_topics import TopicFacts, differences
 from perdure.services.layout import Layout, layout_topic, read_layout, record_layout, verify_layout
 
 __all__ = ["Bootstrap", "TopicsOutside", "Wanted", "wanted_topics"]
+
+SETTLE_SECONDS: Final = 10.0
+SETTLE_PAUSE_SECONDS: Final = 0.2
 
 REPLY_RETENTION_MS: Final = 3_600_000
 """Answers older than any request waits for them."""
@@ -51,6 +55,10 @@ def wanted_topics(topics: Topics, partitions: int, queues: Sequence[str], settin
     return [Wanted(each.name, each.partitions, replies if each.name == topics.replies else settings) for each in specs]
 
 
+async def _unchecked() -> list[str]:
+    return []
+
+
 class Bootstrap:
     """`create` and `check` each return what they found wrong, in sentences: an empty list is success."""
 
@@ -64,7 +72,9 @@ class Bootstrap:
         copies: int,
         outside: TopicsOutside,
         create_tables: Callable[[], Awaitable[None]],
-        check_tables: Callable[[], Awaitable[None]],
+        check_tables: Callable[[], Awaitable[list[str]]],
+        check_brokers: Callable[[], Awaitable[list[str]]] = _unchecked,
+        settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         self._log = log
         self._topics = topics
@@ -74,6 +84,8 @@ class Bootstrap:
         self._outside = outside
         self._create_tables = create_tables
         self._check_tables = check_tables
+        self._check_brokers = check_brokers
+        self._settle_seconds = settle_seconds
 
     async def create(self) -> list[str]:
         """Raises TopicMismatch, PortError, StoreUnavailable: then it was not finished, and nothing can start on it."""
@@ -87,12 +99,23 @@ class Bootstrap:
         await self._set_up_replies()
         await self._create_tables()
         await record_layout(self._log, self._topics, self._layout)
-        return await self.check()
+        return await self._settled()
+
+    async def _settled(self) -> list[str]:
+        """What is still wrong when all brokers have had the time to hear of what the first of them acknowledged."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._settle_seconds
+        while faults := await self.check():
+            if loop.time() >= end:
+                break
+            await asyncio.sleep(SETTLE_PAUSE_SECONDS)
+        return faults
 
     async def check(self) -> list[str]:
         """Reads only. What cannot be reached is among what is wrong."""
         faults = []
         try:
+            faults += await self._check_brokers()
             faults += await self._check_topics()
             recorded = await verify_layout(self._log, self._topics)
             if recorded != self._layout:
@@ -103,7 +126,7 @@ class Bootstrap:
         except PortError as error:
             faults.append(str(error))
         try:
-            await self._check_tables()
+            faults += await self._check_tables()
         except PortError as error:
             faults.append(str(error))
         return faults

@@ -7,17 +7,15 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
-from perdure.assembly import (
-    check_tables,
-    create_tables,
-    kafka_log,
-    kafka_settings,
-    kafka_topic_settings,
-    keyspace_statements,
-)
+import structlog
+
+from perdure.assembly import check_log_limits, kafka_log, kafka_settings
+from perdure.clusters import check_tables, create_tables, kafka_topic_settings, keyspace_statements
 from perdure.core.names import Topics
+from perdure.ports.log import Log
 from perdure.services.bootstrap import Bootstrap, wanted_topics
 from perdure.services.kafka_topics import KafkaTopics
+from perdure.services.keyspace import replication_faults
 from perdure.services.library_logs import take_library_logs
 from perdure.services.plan import Plan, make_plan
 from perdure.services.settings import ServiceSettings, SettingsWrong
@@ -26,6 +24,8 @@ from perdure.telemetry.logs import configure_logs
 __all__ = ["bootstrapped", "planned"]
 
 CLIENT_ID = "perdure-bootstrap"
+
+told = structlog.get_logger("perdure.bootstrap")
 
 
 def planned(settings: ServiceSettings, queues: Sequence[str], *, development: bool) -> Plan:
@@ -61,11 +61,25 @@ async def _bootstrapped(
             copies=settings.replication,
             outside=KafkaTopics(kafka_settings(settings, CLIENT_ID).client_options()),
             create_tables=partial(create_tables, settings, development=development),
-            check_tables=partial(check_tables, settings),
+            check_tables=partial(_tables_checked, settings, development=development),
+            check_brokers=partial(_brokers_checked, log),
         )
         return await (work.check() if check else work.create())
     finally:
         await log.close()
+
+
+async def _brokers_checked(log: Log) -> list[str]:
+    wrong, notes = await check_log_limits(log, [])
+    for text in notes:
+        told.warning("worth knowing", note=text)
+    return wrong
+
+
+async def _tables_checked(settings: ServiceSettings, *, development: bool) -> list[str]:
+    replication = await check_tables(settings)
+    data_centre = None if development else settings.cassandra_datacenter
+    return replication_faults(settings.keyspace, replication, data_centre, settings.replication)
 
 
 def _check_data_centre(settings: ServiceSettings, *, development: bool) -> None:

@@ -13,10 +13,13 @@ from aiokafka.errors import KafkaError, for_code
 
 from perdure.ports.errors import PortError
 
-__all__ = ["KafkaTopics", "TopicFacts", "differences"]
+__all__ = ["LOSING", "KafkaTopics", "TopicFacts", "differences"]
 
 AT_LEAST: Final = ("max.message.bytes", "min.insync.replicas")
 """Settings that may be higher than needed; the others have to be equal."""
+
+LOSING: Final = ("cleanup.policy", "retention.ms", "retention.bytes", "max.message.bytes")
+"""Settings under which records are lost or refused: a service does not start on others than it needs."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -4,6 +4,10 @@ The order is the law. Up: settings, fixed hash seed, App, probes (alive, not rea
 role, then the line that says so. Down, on SIGTERM or SIGINT or a failure: not ready, the role drains, ports close,
 probes close. A drain that does not end in its time is cut off: what was not finished is done again by another
 process, which is what the log is for.
+
+A role lives on one set of ports. When the watchdog finds that they stand still, or a part of the role ended with what
+they raised, the role is ended, the ports are closed, and another life begins on new ones in the same process: a few
+times, then the process ends. What is away at the first start ends the process, by name; later it is waited for.
 """
 
 from __future__ import annotations
@@ -13,15 +17,15 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 import structlog
 
-from perdure.assembly import Ports, kafka_cassandra_ports, relax_collector
+from perdure.assembly import Ports, relax_collector
 from perdure.cli.exits import Conflict, Exit, Unusable
 from perdure.cli.loading import load_app
-from perdure.gateway.server import AddressInUse
 from perdure.ports.errors import PortError
 from perdure.services.hash_seed import begin_again_with_fixed_seed
 from perdure.services.layout import verify_layout
@@ -29,18 +33,37 @@ from perdure.services.library_logs import take_library_logs
 from perdure.services.probes import ProbePortInUse, Probes
 from perdure.services.roles import ROLES, Role
 from perdure.services.samples import Sample, exposition
-from perdure.services.settings import HEALTH_PORTS, ServiceSettings, read_gateway_settings, read_settings
+from perdure.services.settings import (
+    HEALTH_PORTS,
+    ServiceSettings,
+    SettingsWrong,
+    read_gateway_settings,
+    read_settings,
+)
+from perdure.services.start_checks import checked_ports
+from perdure.services.watchdog import RESTARTS_MAX, RESTARTS_SECONDS, Restarts, Watchdog
+from perdure.services.watched import WatchedLog
 from perdure.telemetry.logs import configure_logs
+from perdure.telemetry.provider import TracesWrong, configure_traces
 from perdure.workflow.app import App
 
 __all__ = ["Process", "run_service"]
+
+T = TypeVar("T")
 
 log = structlog.get_logger("perdure.service")
 
 CUT_OFF_SECONDS: Final = 4.0
 """After a drain that overran: for closing what is left. Then the process ends whatever still runs in it."""
 
-OpenPorts = Callable[[ServiceSettings, str, str], Awaitable[Ports]]
+AGAIN_SECONDS: Final = 1.0
+AGAIN_SECONDS_MAX: Final = 30.0
+"""Between attempts to begin another life: the first pause, and the longest."""
+
+STOP_SECONDS: Final = 10.0
+"""For a role that is to begin anew: what it stands on does not move, so that it cannot drain in peace."""
+
+OpenPorts = Callable[[ServiceSettings, str, str], Coroutine[None, None, Ports]]
 Announce = Callable[[Mapping[str, str]], None]
 
 
@@ -55,9 +78,20 @@ def run_service(name: str, target: str, announce: Announce, **given: object) -> 
     begin_again_with_fixed_seed()
     configure_logs()
     take_library_logs()
+    end_traces = _traces(name)
     app = load_app(target) if target else App()
     relax_collector()
-    asyncio.run(_until_signalled(name, app, settings, announce))
+    try:
+        asyncio.run(_until_signalled(name, app, settings, announce))
+    finally:
+        end_traces()
+
+
+def _traces(role: str) -> Callable[[], None]:
+    try:
+        return configure_traces(role)
+    except TracesWrong as error:
+        raise SettingsWrong(str(error)) from None
 
 
 async def _until_signalled(name: str, app: App, settings: ServiceSettings, announce: Announce) -> None:
@@ -84,11 +118,13 @@ class Process:
         settings: ServiceSettings,
         *,
         announce: Announce,
-        open_ports: OpenPorts = kafka_cassandra_ports,
+        open_ports: OpenPorts = checked_ports,
         on_draining: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.role: Role | None = None
+        self.restarts = Restarts()
+        self._life: _Life | None = None
         self._app = app
         self._settings = settings
         self._announce = announce
@@ -114,76 +150,138 @@ class Process:
             await self.probes.stop()
 
     async def _serve(self) -> None:
-        owner = _owner()
-        ports = await self._open_ports(self._settings, self.name, owner)
-        try:
-            role = ROLES[self.name](self._app, ports, self._settings, owner=f"{owner}-{ports.entropy.bytes(6).hex()}")
-            if not await self._start(role):
+        loop = asyncio.get_running_loop()
+        again = False
+        while True:
+            life = await (self._begin_again() if again else self._begin())
+            if life is None:
                 return
-            self.role, self._state = role, ""
+            self.role, self._life, self._state = life.role, life, ""
             where = {"service": self.name, "namespace": self._settings.namespace, "probes": self.probes.url}
-            self._announce({**where, **role.tells})
-            log.info("the service is ready", **where, owner=role.owner)
-            await self._until_told(role)
-            self._state = "draining"
-            log.info("the service drains", service=self.name, seconds=self._settings.drain_seconds)
-            await self._drain(role)
-        finally:
-            await self._bounded(ports.close(), CUT_OFF_SECONDS / 2, "connections were not closed in time")
-        if role.failure is not None:
-            raise Unusable(str(role.failure))
+            if not again:
+                self._announce({**where, **life.role.tells})
+            log.info("the service is ready", **where, owner=life.role.owner)
+            trouble = await self._until_over(life)
+            if not trouble:
+                await self._finish(life)
+                return
+            log.warning("the role begins again on new connections", service=self.name, reason=trouble)
+            self._state = f"begins again: {trouble}"
+            await self._end(life, STOP_SECONDS)
+            if not self.restarts.allow(loop.time()):
+                raise Unusable(
+                    f"the {self.name} stood still more than {RESTARTS_MAX} times within {RESTARTS_SECONDS / 60:.0f} minutes, "
+                    f"although its connections were opened anew ({trouble}): the process ends and has to be started again; "
+                    "nothing accepted is lost"
+                )
+            again = True
 
-    async def _start(self, role: Role) -> bool:
-        """False if it was told to stop meanwhile. Raises what keeps it from starting, in its own words."""
-        starting = asyncio.ensure_future(self._start_role(role))
-        told = asyncio.ensure_future(self._stopping.wait())
+    async def _begin(self) -> _Life | None:
+        """None if it was told to stop meanwhile. Raises what keeps it from starting, in its own words."""
+        end = asyncio.get_running_loop().time() + self._settings.start_seconds
+        owner = _owner()
+        ports = await self._unless_told(self._open_ports(self._settings, self.name, owner), end)
+        if ports is None:
+            return None
+        watched = ports.log = WatchedLog(ports.log)
+        role = ROLES[self.name](self._app, ports, self._settings, owner=f"{owner}-{ports.entropy.bytes(6).hex()}")
+        life = _Life(ports, role, Watchdog(watched, role.held, self._settings.stall_seconds))
+        begun = None
         try:
-            await asyncio.wait(
-                {starting, told}, timeout=self._settings.start_seconds, return_when=asyncio.FIRST_COMPLETED
-            )
+            begun = await self._unless_told(self._start(role), end)
+        finally:
+            if begun is None:
+                await self._end(life, CUT_OFF_SECONDS / 2)
+        return life if begun else None
+
+    async def _unless_told(self, work: Coroutine[None, None, T], end: float) -> T | None:
+        """None if it was told to stop meanwhile. Raises what `work` raises, and Unusable at the time `end`."""
+        working = asyncio.ensure_future(work)
+        told = asyncio.ensure_future(self._stopping.wait())
+        left = end - asyncio.get_running_loop().time()
+        try:
+            await asyncio.wait({working, told}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         finally:
             told.cancel()
-        if starting.done():
-            starting.result()
-            return True
-        starting.cancel()
-        await asyncio.wait({starting}, timeout=CUT_OFF_SECONDS)
+        if working.done():
+            return working.result()
+        working.cancel()
+        await asyncio.wait({working}, timeout=CUT_OFF_SECONDS)
         if self._stopping.is_set():
-            return False
+            return None
         raise Unusable(
             f"the {self.name} did not become ready within {self._settings.start_seconds:g} s: look at its log for what it "
             "waits for; PERDURE_START_SECONDS gives it more time"
         )
 
-    async def _start_role(self, role: Role) -> None:
+    async def _begin_again(self) -> _Life | None:
+        """Until it succeeds, or it is told to stop: what is away comes back."""
+        pause = AGAIN_SECONDS
+        while not self._stopping.is_set():
+            try:
+                return await self._begin()
+            except (PortError, Unusable) as error:
+                self._state = f"begins again: {error}"
+                log.warning("the role cannot begin again yet", service=self.name, error=str(error), retry_s=pause)
+            try:
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
+            except TimeoutError:
+                pause = min(2 * pause, AGAIN_SECONDS_MAX)
+        return None
+
+    async def _start(self, role: Role) -> bool:
         try:
             await verify_layout(role.ports.log, role.topics, self._settings.task_queue)
             await role.start()
-        except AddressInUse as error:
-            raise Conflict(str(error)) from None
         except PortError as error:
             raise Unusable(str(error)) from None
+        return True
 
-    async def _until_told(self, role: Role) -> None:
-        waits = [asyncio.ensure_future(self._stopping.wait()), asyncio.ensure_future(role.failed.wait())]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
+    async def _until_over(self, life: _Life) -> str:
+        """What another life may mend; "" if it was told to stop, or cannot go on at all."""
+        watching = asyncio.ensure_future(life.watchdog.run())
+        told = asyncio.ensure_future(self._stopping.wait())
+        over = asyncio.ensure_future(life.role.over.wait())
+        await asyncio.wait({watching, told, over}, return_when=asyncio.FIRST_COMPLETED)
+        for wait in (watching, told, over):
             wait.cancel()
+        if told.done() or life.role.failure is not None:
+            return ""
+        return life.role.trouble if over.done() else watching.result()
 
-    async def _drain(self, role: Role) -> None:
+    async def _finish(self, life: _Life) -> None:
+        """Drain, for good. Raises Unusable if it was a failure that ended it, TimeoutError if it was cut off."""
+        self._state = "draining"
         seconds = self._settings.drain_seconds
+        log.info("the service drains", service=self.name, seconds=seconds)
         self._on_draining()
-        try:
-            async with asyncio.timeout(seconds):
-                await role.stop()
-        except TimeoutError:
+        if not await self._end(life, seconds):
             raise TimeoutError(
                 f"the {self.name} was not drained within {seconds:g} s and is cut off; what was not finished is done again"
-            ) from None
+            )
+        if life.role.failure is not None:
+            raise Unusable(str(life.role.failure))
+
+    async def _end(self, life: _Life, seconds: float) -> bool:
+        """Drain what there is and close its ports. False if the drain took longer than that and was cut off."""
+        drained = True
+        try:
+            async with asyncio.timeout(seconds):
+                await life.role.stop()
+        except TimeoutError:
+            drained = False
+        except Exception as error:  # noqa: BLE001 - it ends either way; what it was is told
+            log.warning("the role did not end in order", service=self.name, error=f"{type(error).__name__}: {error}")
+        await self._bounded(life.ports.close(), CUT_OFF_SECONDS / 2, "connections were not closed in time")
+        if not drained:
+            await self._bounded(life.role.abandon(), CUT_OFF_SECONDS / 2, "what was cut off does not end")
+        return drained
 
     async def _bounded(self, closing: Awaitable[None], seconds: float, complaint: str) -> None:
         try:
-            await asyncio.wait_for(asyncio.ensure_future(closing), seconds)
+            async with asyncio.timeout(seconds):
+                await closing
         except TimeoutError:
             log.warning(complaint, service=self.name)
 
@@ -194,14 +292,28 @@ class Process:
             return self._state
         if self.role.failure is not None:
             return str(self.role.failure)
+        if self._life is not None and self._life.watchdog.trouble:
+            return self._life.watchdog.trouble
         return await self.role.unready()
 
     async def _metrics(self) -> str:
         ready = not self._state and self.role is not None and self.role.failure is None
-        samples = [Sample("perdure_ready", float(ready), (("service", self.name),))]
+        samples = [
+            Sample("perdure_ready", float(ready), (self.name,)),
+            Sample("perdure_restarts_total", self.restarts.count),
+        ]
         if self.role is not None:
             samples += await self.role.samples()
         return exposition(samples)
+
+
+@dataclass(slots=True, frozen=True)
+class _Life:
+    """A role on one set of ports."""
+
+    ports: Ports
+    role: Role
+    watchdog: Watchdog
 
 
 def _owner() -> str:

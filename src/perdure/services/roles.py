@@ -8,37 +8,54 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import structlog
 
 from perdure.assembly import EngineFailed, Ports
-from perdure.client.client import AsyncWorkflowClient
+from perdure.cli.exits import Conflict
 from perdure.client.log_transport import LogTransport
 from perdure.core.names import Topics
-from perdure.gateway.http import create_app
-from perdure.gateway.server import GatewayServer
 from perdure.gateway.settings import GatewaySettings
+from perdure.ports.errors import PortError, TopicMismatch, TopicMissing
 from perdure.roles.activities import ActivitySettings, ActivityWorker
 from perdure.roles.activities.slots import ThreadSlots
 from perdure.roles.orchestrator import Orchestrator, OrchestratorPorts, OrchestratorSettings, ThreadDecider
-from perdure.roles.timers import TimerService
+from perdure.roles.orchestrator.tenure import Tenure
+from perdure.roles.timers import TimerService, TimerSettings
 from perdure.services.samples import Sample, of_stats
 from perdure.services.settings import ServiceSettings
+from perdure.services.watched import WatchedLog
 from perdure.workflow.app import App
 from perdure.workflow.code import Library
+
+if TYPE_CHECKING:
+    from perdure.gateway.server import GatewayServer
 
 __all__ = ["ROLES", "GatewayRole", "OrchestratorRole", "Role", "TimerRole", "WorkerRole"]
 
 log = structlog.get_logger("perdure.service")
 
+COMMITS_PER_SECOND = 150.0
+"""Of one orchestrator process. A transaction costs clients and broker some 3 ms of CPU whatever is in it: above this
+rate, commands gather for the next one instead."""
+
 DRAIN_SHARE = 0.8
 """Of the drain's time: what an activity may still use; the rest is for its result and for leaving the group."""
 
 
+LAG_SECONDS = 2.0
+"""For the ends of topics, when metrics are asked for: they are given without lags rather than not."""
+
+Positions = Mapping[tuple[str, int], int]
+"""(topic, partition) to the offset up to which the role is done."""
+
+
 class Role(ABC):
-    """Started once, stopped once. `failed` is set, with `failure`, when it cannot go on in this process."""
+    """Started once, stopped once. `over` is set when it cannot go on: with `failure`, not in this process at all;
+    with `trouble`, not on these ports, and another life may."""
 
     name: str
     app_needed = True
@@ -49,8 +66,9 @@ class Role(ABC):
         self.settings = settings
         self.owner = owner
         self.topics = Topics(settings.namespace)
-        self.failed = asyncio.Event()
+        self.over = asyncio.Event()
         self.failure: EngineFailed | None = None
+        self.trouble = ""
 
     @abstractmethod
     async def start(self) -> None:
@@ -58,14 +76,29 @@ class Role(ABC):
 
     @abstractmethod
     async def stop(self) -> None:
-        """Drain and leave. Twice is harmless."""
+        """Drain and leave. Harmless twice, and after a start that failed."""
+
+    @abstractmethod
+    async def abandon(self) -> None:
+        """End what a stop that was cut off has left, as a crash would."""
+
+    def held(self, topic: str, partition: int) -> str:
+        """Why it does not read on there, on purpose; "" if it has no reason not to."""
+        del topic, partition
+        return ""
 
     async def unready(self) -> str:
         """Why it is not ready, "" when it is. Asked only between start and stop."""
         return ""
 
     async def samples(self) -> list[Sample]:
-        return []
+        return await self._lags(self.positions())
+
+    def positions(self) -> Positions:
+        log = self.ports.log
+        return (
+            {(each.topic, each.partition): each.position for each in log.readers} if isinstance(log, WatchedLog) else {}
+        )
 
     @property
     def tells(self) -> Mapping[str, str]:
@@ -77,20 +110,34 @@ class Role(ABC):
             f"{reason}: the process ends and has to be started again; nothing accepted is lost"
         )
         log.error("the service cannot go on", role=self.name, reason=reason)
-        self.failed.set()
+        self.over.set()
 
-    async def _lags(self, topic: str, positions: Mapping[int, int]) -> list[Sample]:
-        """How far each partition is behind the end of what it reads, which is asked of the log now."""
-        ends = await asyncio.gather(*(self.ports.log.bounds(topic, number) for number in positions))
-        lags = [
-            Sample("perdure_lag_records", max(0, end - at), (("topic", topic), ("partition", str(number))))
-            for (number, at), (_, end) in zip(positions.items(), ends, strict=True)
+    def failed(self, error: BaseException) -> None:
+        """A part of it has ended. What the ports raised may be over with other ones; anything else is a defect."""
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, PortError) and not isinstance(error, TopicMissing | TopicMismatch):
+            self.trouble = self.trouble or reason
+            self.over.set()
+        else:
+            self.fail(reason)
+
+    async def _lags(self, positions: Positions) -> list[Sample]:
+        """How far each is behind the end of what it reads, which is asked of the log now; none if it does not answer."""
+        try:
+            async with asyncio.timeout(LAG_SECONDS):
+                ends = await asyncio.gather(*(self.ports.log.bounds(*place) for place in positions))
+        except (PortError, TimeoutError) as error:
+            log.info("metrics are given without lags", reason=str(error) or "no answer in time")
+            return []
+        return [
+            Sample("perdure_lag_records", max(0, end - at), (topic, str(number)))
+            for ((topic, number), at), (_, end) in zip(positions.items(), ends, strict=True)
         ]
-        return [Sample("perdure_partitions", len(positions)), *lags]
 
 
 class OrchestratorRole(Role):
     name = "orchestrator"
+    orchestrator: Orchestrator | None = None
 
     async def start(self) -> None:
         self._decider = ThreadDecider(
@@ -101,43 +148,61 @@ class OrchestratorRole(Role):
             OrchestratorPorts(self.ports.log, self.ports.store, self.ports.clock, self.topics),
             Library(self.app),
             self._decider,
-            OrchestratorSettings(owner=self.owner, epoch=self.settings.epoch),
-            on_failure=self.fail,
+            OrchestratorSettings(owner=self.owner, epoch=self.settings.epoch, commits_per_second=COMMITS_PER_SECOND),
+            on_failure=self._owner_failed,
         )
         await self.orchestrator.start()
         await self.orchestrator.ready()
 
+    def _owner_failed(self, reason: str) -> None:
+        error = None if self.orchestrator is None else self.orchestrator.failure
+        if isinstance(error, PortError):
+            self.failed(error)
+        else:
+            self.fail(reason)
+
     async def stop(self) -> None:
-        await self.orchestrator.stop()
-        self._decider.stop()
+        if self.orchestrator is not None:
+            await self.orchestrator.stop()
+            self._decider.stop()
+
+    async def abandon(self) -> None:
+        if self.orchestrator is not None:
+            self._decider.stop()
+
+    def held(self, topic: str, partition: int) -> str:
+        """An owner that does not read decides, commits, or waits for its store: each ends, or fails, by itself."""
+        del topic
+        owners = {} if self.orchestrator is None else self.orchestrator.owners
+        return "decides" if partition in owners else ""
 
     async def unready(self) -> str:
-        owners = self.orchestrator.owners
+        owners = {} if self.orchestrator is None else self.orchestrator.owners
         waiting = sorted(number for number, owner in owners.items() if not owner.serving.is_set())
         return f"partitions {', '.join(map(str, waiting))} are being taken over" if waiting else ""
 
+    def _tenures(self) -> dict[int, Tenure]:
+        owners = {} if self.orchestrator is None else self.orchestrator.owners
+        return {number: owner.tenure for number, owner in sorted(owners.items()) if owner.tenure is not None}
+
+    def positions(self) -> Positions:
+        return {(self.topics.instances, number): tenure.position.start for number, tenure in self._tenures().items()}
+
     async def samples(self) -> list[Sample]:
-        tenures = {
-            number: owner.tenure
-            for number, owner in sorted(self.orchestrator.owners.items())
-            if owner.tenure is not None
-        }
-        lags = await self._lags(
-            self.topics.instances, {number: tenure.position.start for number, tenure in tenures.items()}
-        )
-        behind = [
-            Sample(
-                "perdure_store_lag_records",
-                max(0, tenure.marker_offset + 1 - tenure.behind.stored_to),
-                (("partition", str(number)),),
-            )
-            for number, tenure in tenures.items()
-        ]
-        return [*of_stats(self.orchestrator.stats), *lags, *behind]
+        if self.orchestrator is None:
+            return []
+        tenures = self._tenures()
+        found = [*of_stats(self.orchestrator.stats), Sample("perdure_partitions", len(tenures))]
+        for number, tenure in tenures.items():
+            behind = max(0, tenure.marker_offset + 1 - tenure.behind.stored_to)
+            found.append(Sample("perdure_store_lag_records", behind, (str(number),)))
+            found.append(Sample("perdure_store_lag_bytes", tenure.behind.waiting_bytes, (str(number),)))
+        return [*found, *await super().samples()]
 
 
 class WorkerRole(Role):
     name = "activity-worker"
+    worker: ActivityWorker | None = None
 
     async def start(self) -> None:
         settings = self.settings
@@ -150,34 +215,79 @@ class WorkerRole(Role):
             slots=ThreadSlots(settings.threads),
             settings=replace(ActivitySettings(), drain_timeout_s=settings.drain_seconds * DRAIN_SHARE),
             on_exhausted=lambda: self.fail("too many activities hold a thread past their time-out"),
+            on_failure=self.failed,
         )
         await self.worker.start()
 
     async def stop(self) -> None:
-        await self.worker.stop()
+        if self.worker is not None:
+            await self.worker.stop()
+
+    async def abandon(self) -> None:
+        if self.worker is not None:
+            await self.worker.abandon()
+
+    def held(self, topic: str, partition: int) -> str:
+        del topic
+        feed = None if self.worker is None else self.worker.feeds.get(partition)
+        return "what was taken has to end first" if feed is not None and feed.held else ""
+
+    def positions(self) -> Positions:
+        topic = self.topics.activities(self.settings.task_queue)
+        feeds = {} if self.worker is None else self.worker.feeds
+        return {(topic, number): feed.watermark.low for number, feed in sorted(feeds.items())}
 
     async def samples(self) -> list[Sample]:
-        feeds = self.worker._feeds
-        positions = {number: feed.watermark.low for number, feed in sorted(feeds.items())}
-        lags = await self._lags(self.topics.activities(self.settings.task_queue), positions)
-        return [*of_stats(self.worker.stats, "perdure_activities_"), *lags]
+        if self.worker is None:
+            return []
+        partitions = Sample("perdure_partitions", len(self.worker.feeds))
+        return [*of_stats(self.worker.stats, "perdure_activities_"), partitions, *await super().samples()]
 
 
 class TimerRole(Role):
     name = "timer"
     app_needed = False
+    timers: TimerService | None = None
 
     async def start(self) -> None:
         self.timers = TimerService(
-            log=self.ports.log, store=self.ports.timers, clock=self.ports.clock, topics=self.topics
+            log=self.ports.log,
+            store=self.ports.timers,
+            clock=self.ports.clock,
+            topics=self.topics,
+            settings=TimerSettings(epoch=self.settings.epoch),
+            on_failure=self.failed,
         )
         await self.timers.start()
 
     async def stop(self) -> None:
-        await self.timers.stop()
+        if self.timers is not None:
+            await self.timers.stop()
+
+    async def abandon(self) -> None:
+        if self.timers is not None:
+            await self.timers.abandon()
+
+    def held(self, topic: str, partition: int) -> str:
+        del topic
+        shard = None if self.timers is None else self.timers.shards.get(partition)
+        return "its store is behind" if shard is not None and shard.held else ""
+
+    async def unready(self) -> str:
+        shards = {} if self.timers is None else self.timers.shards
+        closed = sorted(number for number, shard in shards.items() if shard.position is None)
+        return f"shards {', '.join(map(str, closed))} are being opened" if closed else ""
+
+    def positions(self) -> Positions:
+        shards = {} if self.timers is None else self.timers.shards
+        places = {number: shard.position for number, shard in sorted(shards.items())}
+        return {(self.topics.timers, number): at for number, at in places.items() if at is not None}
 
     async def samples(self) -> list[Sample]:
-        return [*of_stats(self.timers.stats, "perdure_timers_"), Sample("perdure_partitions", len(self.timers._shards))]
+        if self.timers is None:
+            return []
+        partitions = Sample("perdure_partitions", len(self.timers.shards))
+        return [*of_stats(self.timers.stats, "perdure_timers_"), partitions, *await super().samples()]
 
 
 class GatewayRole(Role):
@@ -185,6 +295,8 @@ class GatewayRole(Role):
 
     name = "gateway"
     app_needed = False
+    server: GatewayServer | None = None
+    transport: LogTransport | None = None
 
     def __init__(
         self,
@@ -199,26 +311,39 @@ class GatewayRole(Role):
         self._gateway = gateway or GatewaySettings()
 
     async def start(self) -> None:
+        # The web framework takes a third of a process's start, and only this role needs it.
+        from perdure.client.client import AsyncWorkflowClient  # noqa: PLC0415
+        from perdure.gateway.http import create_app  # noqa: PLC0415
+        from perdure.gateway.server import AddressInUse, GatewayServer  # noqa: PLC0415
+
         ports = self.ports
         self.transport = LogTransport(ports.log, ports.store, self.topics, ports.entropy, ports.clock)
+        self.transport.on_end = self.failed
         await self.transport.open()
         client = AsyncWorkflowClient(self.transport, app=self.app)
         self.server = GatewayServer(create_app(client, settings=self._gateway), self._gateway)
-        await self.server.start()
+        try:
+            await self.server.start()
+        except AddressInUse as error:
+            raise Conflict(str(error)) from None
 
     async def stop(self) -> None:
         # Long polls would keep the port open until they time out: their transport lets them go, with an answer.
-        await asyncio.gather(self.server.stop(), self.transport.close())
+        ends = [each.stop() for each in (self.server,) if each is not None]
+        ends += [each.close() for each in (self.transport,) if each is not None]
+        await asyncio.gather(*ends)
+
+    async def abandon(self) -> None:
+        """Nothing is left: its requests end with the connections that carry them."""
 
     async def unready(self) -> str:
-        await self.transport.check()
+        if self.transport is not None:
+            await self.transport.check()
         return ""
 
     @property
     def tells(self) -> Mapping[str, str]:
-        return {"gateway": self.server.url}
+        return {} if self.server is None else {"gateway": self.server.url}
 
 
 ROLES: Mapping[str, type[Role]] = {role.name: role for role in (OrchestratorRole, WorkerRole, TimerRole, GatewayRole)}
-
-OpenPorts = Callable[[], Awaitable[Ports]]

@@ -1,92 +1,83 @@
-"""What the roles count, as Prometheus reads it. The one catalogue of these names (docs/services.md shows it).
+"""What the roles count, as Prometheus reads it: names and meanings are those of `perdure.telemetry.metrics`.
 
-Counters end in `_total`; everything else is a level. Units stand last in names.
+Roles know numbers, this module knows names: a role's Stats object is read field by field, and prometheus_client writes
+the text.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final
 
-__all__ = ["CATALOGUE", "CONTENT_TYPE", "Sample", "exposition", "of_stats"]
+from perdure.telemetry.metrics import CATALOGUE, SECONDS, Histogram
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric as Family
+
+__all__ = ["CONTENT_TYPE", "Sample", "exposition", "of_stats"]
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-
-CATALOGUE: Final[Mapping[str, str]] = {
-    "perdure_ready": "1 while the service is ready, else 0",
-    "perdure_partitions": "Partitions that this process serves",
-    "perdure_lag_records": "Records behind the end of the topic that the role reads, by partition",
-    "perdure_turns_total": "Turns decided",
-    "perdure_events_total": "Events written to histories",
-    "perdure_commits_total": "Transactions committed",
-    "perdure_commits_failed_total": "Transactions that failed or whose outcome was unknown",
-    "perdure_loads_total": "Instances loaded from the store",
-    "perdure_evictions_total": "Instances evicted from memory",
-    "perdure_stalled_total": "Instances parked as STALLED",
-    "perdure_dead_letters_total": "Records moved to the dead-letter topic",
-    "perdure_forwarded_total": "Commands passed on to the partition that owns their instance",
-    "perdure_takeovers_total": "Partitions taken over",
-    "perdure_store_failures_total": "Writes that the history store refused or did not answer",
-    "perdure_rejections_total": "Commands rejected, by reason",
-    "perdure_store_lag_records": "History records committed but not stored yet, by partition",
-    "perdure_activities_in_flight": "Activities taken whose result is not in the log yet",
-    "perdure_activities_overrun": "Activities past their time-out that still hold a thread",
-    "perdure_activities_completed_total": "Activities completed",
-    "perdure_activities_failed_total": "Activities failed",
-    "perdure_activities_timed_out_total": "Activities timed out",
-    "perdure_activities_refused_total": "Tasks passed on because their activity is not registered here",
-    "perdure_activities_redelivered_total": "Tasks delivered again",
-    "perdure_timers_pending_near": "Timers held in memory",
-    "perdure_timers_set_total": "Timers set",
-    "perdure_timers_cancelled_total": "Timers cancelled",
-    "perdure_timers_far_puts_total": "Far timers written to the store",
-    "perdure_timers_far_removes_total": "Far timers removed from the store",
-    "perdure_timers_fired_total": "Timers fired",
-    "perdure_timers_lateness_seconds_total": "Sum of fired_at - fire_at of all fired timers",
-    "perdure_timers_lateness_seconds_max": "The largest fired_at - fire_at since the start",
-}
-"""Name to what it means."""
 
 
 @dataclass(slots=True, frozen=True)
 class Sample:
+    """One value of a metric of the catalogue; `labels` in the catalogue's order."""
+
     name: str
-    value: float
-    labels: tuple[tuple[str, str], ...] = ()
+    value: float | Histogram
+    labels: tuple[str, ...] = ()
 
 
 def of_stats(stats: Any, prefix: str = "perdure_") -> list[Sample]:
-    """A role's Stats object: a number is one sample, a Counter one for each of its keys (label `reason`)."""
+    """A number or a Histogram is one sample, a Counter one for each of its keys."""
     samples = []
     for field in dataclasses.fields(stats):
-        value = getattr(stats, field.name)
+        name, value = _name(prefix, field.name), getattr(stats, field.name)
         if isinstance(value, Mapping):
-            name = _name(prefix, field.name)
-            samples += [Sample(name, count, (("reason", str(key)),)) for key, count in sorted(value.items())]
-        elif field.name.endswith(("_us_sum", "_us_max")):
-            base, unit, kind = field.name.rsplit("_", 2)
-            del unit
-            samples.append(Sample(f"{prefix}{base}_seconds_{'total' if kind == 'sum' else kind}", value / 1e6))
+            samples += [Sample(name, count, (str(key),)) for key, count in sorted(value.items())]
         else:
-            samples.append(Sample(_name(prefix, field.name), value))
+            samples.append(Sample(name, value))
     return samples
 
 
 def exposition(samples: Iterable[Sample]) -> str:
-    """Prometheus' text format: samples of one name together, below what it means and its type."""
+    """Prometheus' text format, with the process's own CPU and memory at its end. Raises KeyError for an unknown name."""
+    # prometheus_client brings a web server along: imported by the first that asks.
+    from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest  # noqa: PLC0415
+
     by_name: dict[str, list[Sample]] = {}
     for sample in samples:
         by_name.setdefault(sample.name, []).append(sample)
-    lines: list[str] = []
-    for name, group in by_name.items():
-        lines.append(f"# HELP {name} {CATALOGUE[name]}")
-        lines.append(f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}")
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collected([_family(name, group) for name, group in by_name.items()]))
+    ProcessCollector(registry=registry)
+    return generate_latest(registry).decode()
+
+
+def _family(name: str, group: list[Sample]) -> Family:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily  # noqa: PLC0415
+
+    known = CATALOGUE[name]
+    if known.kind == "histogram":
+        histogram = HistogramMetricFamily(name, known.meaning, labels=known.labels)
         for sample in group:
-            labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in sample.labels)
-            lines.append(f"{name}{{{labels}}} {sample.value:.15g}" if labels else f"{name} {sample.value:.15g}")
-    return "\n".join([*lines, ""])
+            if isinstance(sample.value, Histogram):
+                histogram.add_metric(sample.labels, _buckets(sample.value), sample.value.sum_s)
+        return histogram
+    kind = CounterMetricFamily if known.kind == "counter" else GaugeMetricFamily
+    family = kind(name, known.meaning, labels=known.labels)
+    for sample in group:
+        if not isinstance(sample.value, Histogram):
+            family.add_metric(sample.labels, sample.value)
+    return family
+
+
+def _buckets(value: Histogram) -> list[tuple[str, float]]:
+    bounds = [*(f"{bound:g}" for bound in SECONDS), "+Inf"]
+    return [(bound, float(count)) for bound, count in zip(bounds, accumulate(value.counts), strict=True)]
 
 
 def _name(prefix: str, field: str) -> str:
@@ -97,5 +88,9 @@ def _name(prefix: str, field: str) -> str:
     return level if level in CATALOGUE else f"{level}_total"
 
 
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+class _Collected:
+    def __init__(self, families: list[Family]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Family]:
+        return iter(self._families)

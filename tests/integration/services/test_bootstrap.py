@@ -82,3 +82,21 @@ def test_servers_that_do_not_answer_are_named(cluster):
         assert service.ended() == 4
         assert server in service.errors[-2]
         assert "Traceback" not in service.said
+
+
+def test_a_topic_that_would_lose_records_stops_the_start_and_is_named_by_a_check(bootstrapped):
+    history = f"{bootstrapped.environ['PERDURE_NAMESPACE']}.history"
+
+    async def spoil():
+        topics = KafkaTopics(outside(bootstrapped))
+        settings = (await topics.facts([history]))[history].settings
+        kept = ("max.message.bytes", "min.insync.replicas", "message.timestamp.type", "unclean.leader.election.enable")
+        await topics.put(history, {name: settings[name] for name in kept} | {"retention.ms": "60000"})
+
+    asyncio.run(spoil())
+    service = bootstrapped.run("timer")
+    assert service.ended() == 4
+    assert f"topic {history} has retention.ms=60000, needs -1: records would be lost" in service.errors[-2]
+    check = bootstrapped.perdure("bootstrap", "--check", "--development")
+    assert check.returncode == 4
+    assert f"topic {history} has retention.ms=60000, needs -1" in complaint(check)

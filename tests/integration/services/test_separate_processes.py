@@ -85,7 +85,7 @@ def test_sigterm_lets_a_running_activity_end_and_the_probes_tell_of_it_all(boots
     with httpx.Client(base_url=told["orchestrator"]["probes"], timeout=20) as probe:
         text = probe.get("/metrics").text
     assert "perdure_partitions 2" in text
-    assert 'perdure_lag_records{topic="' in text
+    assert 'perdure_lag_records{partition="' in text
     for role in ("orchestrator", "timer", "gateway"):
         assert started[role].end() == 0, started[role].said
         assert "Traceback" not in started[role].said

@@ -1,0 +1,104 @@
+"""Services over a broker in memory: the app they run, and the processes a test has begun."""
+
+import asyncio
+import threading
+
+import httpx
+
+import perdure as wf
+from perdure.adapters.system import SystemClock, SystemEntropy
+from perdure.assembly import memory_ports, topic_specs
+from perdure.codec.avro import encode
+from perdure.core.effects import CancelTimer
+from perdure.core.names import Topics
+from perdure.ports.log import Outgoing, TopicSpec
+from perdure.services.layout import Layout, layout_topic, record_layout
+from perdure.services.process import Process
+from perdure.services.settings import ServiceSettings
+
+TOPICS = Topics("perdure")
+SECONDS = 30
+
+app = wf.App()
+held = threading.Event()
+running = threading.Event()
+
+
+@app.activity
+def double(ctx, number):
+    return number * 2
+
+
+@app.activity
+def hold(ctx, number):
+    running.set()
+    held.wait(SECONDS)
+    return number
+
+
+@app.workflow
+def doubled(ctx, number):
+    return (yield ctx.call_activity(double, input=number))
+
+
+@app.workflow
+def holding(ctx, number):
+    return (yield ctx.call_activity(hold, input=number))
+
+
+class World:
+    """A broker in memory, bootstrapped, and the processes on it."""
+
+    def __init__(self, **given):
+        self.ports = memory_ports(SystemClock(), SystemEntropy())
+        self.settings = ServiceSettings(health_port=0, **given)
+        self.told = {}
+        self._tasks = []
+
+    async def bootstrap(self, partitions=2):
+        await self.ports.log.create_topics([*topic_specs(TOPICS, partitions), TopicSpec(layout_topic(TOPICS), 1)])
+        await record_layout(self.ports.log, TOPICS, Layout(partitions))
+
+    async def open_ports(self, settings, role, owner):
+        return memory_ports(SystemClock(), SystemEntropy(), beside=self.ports)
+
+    def process(self, role, **options):
+        ready = asyncio.Event()
+
+        def announce(told):
+            self.told[role] = told
+            ready.set()
+
+        made = Process(role, app, self.settings, announce=announce, **{"open_ports": self.open_ports, **options})
+        made.ready = ready
+        made.ending = asyncio.ensure_future(made.run())
+        self._tasks.append(made)
+        return made
+
+    async def up(self, role, **options):
+        made = self.process(role, **options)
+        waiting = asyncio.ensure_future(made.ready.wait())
+        await asyncio.wait({waiting, made.ending}, timeout=SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if made.ending.done():
+            made.ending.result()
+        assert made.ready.is_set()
+        return made
+
+    async def write_to_timers(self):
+        """Something that a timer service would read in every shard; harmless."""
+        value = encode(CancelTimer("0.0.0", 0, 1, 1, "timer", 0))
+        await self.ports.log.append([Outgoing(TOPICS.timers, number, b"nobody", value) for number in range(2)])
+
+    async def close(self):
+        for made in self._tasks:
+            made.stop()
+        await asyncio.wait([made.ending for made in self._tasks], timeout=SECONDS)
+        for made in self._tasks:
+            made.ending.exception()
+        await self.ports.close()
+
+
+async def asked(url, path):
+    async with httpx.AsyncClient(timeout=SECONDS) as http:
+        return await http.get(f"{url}{path}")

@@ -5,12 +5,15 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 export PYTHONHASHSEED ?= 0
 
-.PHONY: help demo test lint types imports unit integration brokers brokers-stop bench format clean
+.PHONY: help demo test lint types imports unit distributed soak brokers brokers-stop bench format clean
 
 help:
 	@echo "make demo    run the seven workflow patterns durably, with a kill in the middle"
 	@echo "make test    lint, types, import contracts and all tests (what CI runs)"
-	@echo "make integration  the adapters being built, on real Kafka and Cassandra (Java and Maven, or addresses)"
+	@echo "make unit    only what needs no broker (TESTS=tests/core for a part of it)"
+	@echo "make distributed  only what runs on real Kafka and Cassandra (started from Maven's artefacts, Docker, or addresses)"
+	@echo "make brokers real Kafka and Cassandra on this machine, until make brokers-stop"
+	@echo "make soak    MINUTES=10: processes in trouble under load on real brokers, then a verdict (SEED=… repeats the order)"
 	@echo "make bench   measure; figures and CPU seconds (BENCH='--help' for more)"
 	@echo "make format  let ruff format the code"
 
@@ -25,7 +28,7 @@ help:
 demo: .venv/.installed
 	@$(BIN)/python -m examples.demo
 
-test: lint types imports unit
+test: lint types imports unit distributed
 
 lint: .venv/.installed
 	$(BIN)/ruff check .
@@ -38,10 +41,13 @@ imports: .venv/.installed
 	$(BIN)/lint-imports
 
 unit: .venv/.installed
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q $(or $(TESTS),tests --ignore tests/integration)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not brokers" $(or $(TESTS),tests)
 
-integration: .venv/.installed
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q tests/integration
+distributed: .venv/.installed
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m brokers $(or $(TESTS),tests)
+
+soak: .venv/.installed
+	@$(BIN)/python -m tests.faults $(or $(MINUTES),10) $(SEED)
 
 brokers: .venv/.installed
 	@$(BIN)/python -m tests.brokers start

@@ -1,179 +1,28 @@
 """One set of acceptance tests for every engine: only what a user can call, and an engine that a fixture makes.
 
-`kit` is the test kit (in memory, virtual time), `embedded` the engine on SQLite (real time). A test that takes `world_of`
-runs on both; one whose point is an engine's own takes `kit_of` or `embedded_of`.
+`kit` is the test kit (in memory, virtual time), `embedded` the engine on SQLite (real time), `services` the four
+services as processes on real Kafka and Cassandra. A test that takes `world_of` runs on all three, one that takes
+`real_world_of` on the latter two; one whose point is an engine's own takes `kit_of` or `embedded_of`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import perdure as wf
-from perdure import testing
+from tests.acceptance.ledger import Ledger, Signal
+from tests.acceptance.world import SERVICES, EmbeddedWorld, KitWorld, World
+from tests.on_brokers import cassandra_address, kafka_address, namespace
 
-DEADLINE_S = 20
+if TYPE_CHECKING:
+    from tests.acceptance.ground import Ground
+    from tests.acceptance.services_world import ServicesWorld
 
-
-@dataclass
-class Failed(Exception):
-    """A workflow ended without a result."""
-
-    state: Any
-
-
-class World:
-    """An engine under test: its blocking client's verbs, and a few more."""
-
-    kind = ""
-    Failed = Failed
-    tick = timedelta(0)  # long enough for what takes no time to be over; short enough to wait for
-    client: Any
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.client, name)
-
-    def start(self, workflow: Any, input: Any = None, **options: Any) -> str:
-        return self.client.schedule_new_workflow(workflow, input=input, **options)
-
-    def end_of(self, instance_id: str) -> Any:
-        """The state of an ended instance."""
-        state = self.client.wait_for_workflow_completion(instance_id, timeout_in_seconds=self.patience_s)
-        assert state is not None, f"{instance_id} is unknown"
-        return state
-
-    def result(self, instance_id: str) -> Any:
-        state = self.end_of(instance_id)
-        if state.runtime_status is not wf.WorkflowStatus.COMPLETED:
-            raise Failed(state)
-        return json.loads(state.serialized_output) if state.serialized_output else None
-
-    def run(self, workflow: Any, input: Any = None, **options: Any) -> Any:
-        return self.result(self.start(workflow, input, **options))
-
-    def status(self, instance_id: str) -> str:
-        state = self.client.get_workflow_state(instance_id)
-        return "" if state is None else state.runtime_status.name
-
-    def custom_status(self, instance_id: str) -> Any:
-        text = self.client.get_workflow_state(instance_id).serialized_custom_status
-        return json.loads(text) if text else None
-
-    def stalled(self, instance_id: str) -> dict[str, Any]:
-        """Why an instance is stalled, once it is."""
-        self.until(lambda: self.status(instance_id) == "STALLED", f"{instance_id} is stalled")
-        return self.client.describe_workflow(instance_id).detail["stalled"]
-
-    def events(self, instance_id: str) -> list[str]:
-        """The names of its history's events."""
-        return [type(event).__name__ for event in self.client.get_history(instance_id)]
-
-    def together(self, *commands: tuple[str, tuple[Any, ...], dict[str, Any]]) -> list[Any]:
-        """Commands written to the log in one append, in this order; what each returned or raised."""
-
-        async def send() -> list[Any]:
-            calls = [getattr(self.client.inner, verb)(*given, **options) for verb, given, options in commands]
-            return await asyncio.gather(*calls, return_exceptions=True)
-
-        return self.client.portal.call(send)
-
-    def until(self, holds: Callable[[], bool], what: str) -> None:
-        """Wait for a fact."""
-        raise NotImplementedError
-
-    def skip(self, duration: timedelta) -> None:
-        """Let time pass."""
-        raise NotImplementedError
-
-    def restart(self, app: wf.App | None = None) -> None:
-        """The engine ends (in the kit: dies) and comes back, with other code if told so."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        raise NotImplementedError
-
-
-class KitWorld(World):
-    kind = "kit"
-    tick = timedelta(days=1)
-    patience_s = 0
-
-    def __init__(self, app: wf.App, settings: Any = None) -> None:
-        self.client = testing.engine(app, settings=settings, guard="off")
-        self.client.__enter__()
-
-    def until(self, holds: Callable[[], bool], what: str) -> None:
-        for _ in range(100):
-            if holds():
-                return
-            self.client.skip(timedelta(seconds=1))
-        raise AssertionError(f"not within 100 virtual seconds: {what}")
-
-    def skip(self, duration: timedelta) -> None:
-        self.client.skip(duration)
-
-    def restart(self, app: wf.App | None = None) -> None:
-        self.client.restart(app)
-
-    def close(self) -> None:
-        self.client.close()
-
-
-class EmbeddedWorld(World):
-    kind = "embedded"
-    tick = timedelta(seconds=0.5)
-    patience_s = DEADLINE_S
-
-    def __init__(self, app: wf.App, path: Path, turn_seconds_max: float = 2.0, watch: Any = None) -> None:
-        self._path = path
-        self._watch = watch
-        self._settings = quick_settings()
-        self._settings.turn_seconds_max = turn_seconds_max
-        self._begin(app)
-
-    def _begin(self, app: wf.App) -> None:
-        self.app = app
-        app.add_workflow(time_passes)
-        self.engine = wf.EmbeddedEngine(app, self._path, settings=self._settings, watch=self._watch)
-        self.engine.start()
-        self.client = self.engine.client()
-
-    def until(self, holds: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + DEADLINE_S
-        while not holds():
-            assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
-            time.sleep(0.01)
-
-    def skip(self, duration: timedelta) -> None:
-        """No sleep proves that an engine had its time: a timer of its own does."""
-        self.result(self.start(time_passes, duration.total_seconds()))
-
-    def restart(self, app: wf.App | None = None) -> None:
-        self.engine.stop()
-        self._begin(app or self.app)
-
-    def close(self) -> None:
-        self.engine.stop()
-
-
-def time_passes(ctx, seconds):
-    yield ctx.create_timer(timedelta(seconds=seconds))
-
-
-def quick_settings() -> Any:
-    """Embedded, with a history that is there at once."""
-    settings = sys.modules[wf.EmbeddedEngine.__module__].embedded_settings()
-    settings.orchestrator.write_behind_s = 0.0
-    return settings
+__all__ = ["cassandra_address", "kafka_address", "namespace"]
 
 
 @pytest.fixture
@@ -203,7 +52,49 @@ def embedded_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
         world.close()
 
 
-@pytest.fixture(params=["kit", "embedded"])
+@pytest.fixture(scope="session")
+def ground(kafka_address: str, cassandra_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    from tests.acceptance.ground import Ground
+
+    made = Ground(kafka_address, cassandra_address, tmp_path_factory.mktemp("services"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def services_of(ground: Ground, namespace: str) -> Iterator[Callable[..., ServicesWorld]]:
+    from tests.acceptance.services_world import ServicesWorld
+
+    made: list[World] = []
+
+    def make(app: wf.App, **options: Any) -> World:
+        made.append(ServicesWorld(app, ground, f"{namespace}n{len(made)}", **options))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.close()
+
+
+@pytest.fixture(params=["kit", "embedded", SERVICES])
 def world_of(request: pytest.FixtureRequest) -> Callable[..., World]:
     """`world_of(app)` is an engine that serves the app until the test ends."""
     return request.getfixturevalue(f"{request.param}_of")
+
+
+@pytest.fixture(params=["embedded", SERVICES])
+def real_world_of(request: pytest.FixtureRequest) -> Callable[..., World]:
+    """The same on the engines that live in real time and on real storage."""
+    return request.getfixturevalue(f"{request.param}_of")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """A list for what user code has to tell, in whichever process it runs."""
+    return Ledger(tmp_path / "ledger")
+
+
+@pytest.fixture
+def signal_of(tmp_path: Path) -> Callable[[str], Signal]:
+    """Events by name, for all processes."""
+    return lambda name: Signal(tmp_path / f"signal-{name}")

@@ -177,15 +177,15 @@ def test_an_event_for_nobody_is_refused(world_of):
         world.raise_workflow_event("done", "go")
 
 
-def test_a_wait_with_a_timeout_gives_up_and_a_late_event_stays_buffered(world_of):
-    app, kept = make_app(), {}
+def test_a_wait_with_a_timeout_gives_up_and_a_late_event_stays_buffered(world_of, ledger):
+    app = make_app()
 
     @app.workflow
     def impatient(ctx, seconds):
         try:
             yield ctx.wait_for_external_event("answer", timeout=timedelta(seconds=seconds))
         except TimeoutError as error:
-            kept["told"] = str(error)
+            ledger.append(str(error))
         yield ctx.wait_for_external_event("go")
         return (yield ctx.wait_for_external_event("answer"))
 
@@ -195,7 +195,7 @@ def test_a_wait_with_a_timeout_gives_up_and_a_late_event_stays_buffered(world_of
     world.raise_workflow_event("i", "answer", data="late")
     world.raise_workflow_event("i", "go")
     assert world.result("i") == "late"
-    assert "answer" in kept["told"]
+    assert "answer" in ledger[0]
 
 
 # -- pause and resume ----------------------------------------------------------------------------------------------

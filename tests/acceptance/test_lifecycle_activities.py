@@ -19,9 +19,8 @@ class OutOfStock(Exception):
     """Not worth another try."""
 
 
-def make_app():
+def make_app(seen):
     app = wf.App()
-    seen = []
 
     @app.activity
     def flaky(ctx, failures):
@@ -47,20 +46,19 @@ def make_app():
         except wf.TaskFailedError as error:
             return [error.details.error_type, error.details.message]
 
-    return app, seen
+    return app
 
 
-def test_a_failed_attempt_is_tried_again_with_growing_pauses(world_of):
-    app, seen = make_app()
-    world = world_of(app)
+def test_a_failed_attempt_is_tried_again_with_growing_pauses(world_of, ledger):
+    world = world_of(make_app(ledger))
     tick = world.tick.total_seconds()
     policy = {
         "first_retry_interval": tick, "backoff_coefficient": 2, "max_retry_interval": 3 * tick, "max_number_of_attempts": 9,
     }  # fmt: skip
     world.start("tries", ["flaky", 4, policy], instance_id="t")
     assert world.result("t") == 5
-    assert [attempt for attempt, _ in seen] == [1, 2, 3, 4, 5]
-    assert len({key for _, key in seen}) == 1  # one idempotency key for all of them
+    assert [attempt for attempt, _ in ledger] == [1, 2, 3, 4, 5]
+    assert len({key for _, key in ledger}) == 1  # one idempotency key for all of them
     failed = event_times(world, "t", "ActivityFailed")
     tried = event_times(world, "t", "ActivityRetried")
     pauses = [(later - earlier) / world.tick for earlier, later in zip(failed, tried, strict=True)]
@@ -70,39 +68,35 @@ def test_a_failed_attempt_is_tried_again_with_growing_pauses(world_of):
         assert pauses == [1, 2, 3, 3]
 
 
-def test_attempts_end_and_the_last_failure_is_told(world_of):
-    app, seen = make_app()
-    world = world_of(app)
+def test_attempts_end_and_the_last_failure_is_told(world_of, ledger):
+    world = world_of(make_app(ledger))
     policy = {"first_retry_interval": 0.001, "max_number_of_attempts": 3}
     assert world.run("tries", ["flaky", 99, policy]) == ["ConnectionError", "attempt 3"]
-    assert [attempt for attempt, _ in seen] == [1, 2, 3]
+    assert [attempt for attempt, _ in ledger] == [1, 2, 3]
 
 
-def test_no_attempt_begins_after_the_retry_timeout(kit_of):
-    app, _ = make_app()
-    world = kit_of(app)
+def test_no_attempt_begins_after_the_retry_timeout(kit_of, ledger):
+    world = kit_of(make_app(ledger))
     policy = {"first_retry_interval": 60, "max_number_of_attempts": 99, "retry_timeout": 200}
     assert world.run("tries", ["flaky", 99, policy]) == ["ConnectionError", "attempt 4"]
     assert world.now == testing.START_AT + timedelta(seconds=180)
 
 
 @pytest.mark.parametrize("kind", ["own", "named"])
-def test_what_is_not_worth_a_retry_gets_none(world_of, kind):
-    app, seen = make_app()
-    world = world_of(app)
+def test_what_is_not_worth_a_retry_gets_none(world_of, ledger, kind):
+    world = world_of(make_app(ledger))
     policy = {"first_retry_interval": 0.001, "max_number_of_attempts": 9}
     expected = {"own": "NonRetryableError", "named": "OutOfStock"}[kind]
     assert world.run("tries", ["hopeless", kind, policy]) == [expected, "sold out"]
-    assert len(seen) == 1
+    assert len(ledger) == 1
 
 
-def test_a_child_workflow_is_tried_again_too(world_of):
+def test_a_child_workflow_is_tried_again_too(world_of, ledger):
     app = wf.App()
-    tries = []
 
     @app.workflow
     def child(ctx):
-        tries.append(ctx.instance_id)
+        ledger.append(ctx.instance_id)
         raise ConnectionError("again")
         yield
 
@@ -114,7 +108,7 @@ def test_a_child_workflow_is_tried_again_too(world_of):
     world = world_of(app)
     with pytest.raises(world.Failed) as caught:
         world.run(parent, instance_id="p")
-    assert tries == ["p:0001"] * 3
+    assert ledger == ["p:0001"] * 3
     assert caught.value.state.failure_details.error_type == "TaskFailedError"
 
 
@@ -140,9 +134,8 @@ def test_an_unregistered_activity_fails_by_name(world_of):
 # -- time-outs -----------------------------------------------------------------------------------------------------
 
 
-def timeouts_app():
+def timeouts_app(calls):
     app = wf.App()
-    calls = []
 
     @app.activity
     async def slow(ctx, patience):
@@ -162,43 +155,39 @@ def timeouts_app():
         except wf.TaskFailedError as error:
             return [error.details.error_type, error.details.message]
 
-    return app, calls
+    return app
 
 
-def test_an_activity_that_does_not_return_times_out(world_of):
-    app, calls = timeouts_app()
-    world = world_of(app)
-    seconds = world.tick.total_seconds()
+def test_an_activity_that_does_not_return_times_out(world_of, ledger):
+    world = world_of(timeouts_app(ledger))
+    seconds = 3 * world.tick.total_seconds()  # counted from the call: the worker has to begin within it
     error_type, message = world.run("waits", [seconds, 99, 1])
     assert (error_type, f"{seconds:g} s" in message) == ("ActivityTimeout", True)
-    assert calls == [1]
+    assert ledger == [1]
 
 
-def test_a_time_out_is_an_attempt_that_failed(world_of):
-    app, calls = timeouts_app()
-    world = world_of(app)
-    assert world.run("waits", [world.tick.total_seconds(), 3, 5]) == 3
-    assert calls == [1, 2, 3]
+def test_a_time_out_is_an_attempt_that_failed(world_of, ledger):
+    world = world_of(timeouts_app(ledger))
+    assert world.run("waits", [3 * world.tick.total_seconds(), 3, 5]) == 3
+    assert ledger == [1, 2, 3]
 
 
-def test_the_deadline_holds_when_the_worker_is_dead(kit_of):
+def test_the_deadline_holds_when_the_worker_is_dead(kit_of, ledger):
     """Half a minute after its claim a task is its lease's: a worker that died then leaves the time-out to the timer."""
-    app, calls = timeouts_app()
-    world = kit_of(app)
+    world = kit_of(timeouts_app(ledger))
     world.start("waits", [3600, 99, 1], instance_id="w")
     world.skip(timedelta(minutes=10))
     world.restart()
-    assert calls == [1]  # not delivered again: its lease stands for it
+    assert ledger == [1]  # not delivered again: its lease stands for it
     assert world.result("w")[0] == "ActivityTimeout"
     assert world.now == testing.START_AT + timedelta(hours=1)
 
 
-def test_a_worker_that_dies_at_once_has_its_task_delivered_again(kit_of):
-    app, calls = timeouts_app()
-    world = kit_of(app)
+def test_a_worker_that_dies_at_once_has_its_task_delivered_again(kit_of, ledger):
+    world = kit_of(timeouts_app(ledger))
     world.start("waits", [3600, 99, 1], instance_id="w")
     world.restart()
-    assert calls == [1, 1]
+    assert ledger == [1, 1]
     assert world.result("w")[0] == "ActivityTimeout"
 
 
@@ -248,8 +237,8 @@ def test_the_result_of_an_attempt_that_timed_out_is_not_taken(kit_of):
     assert "ActivityCompleted" not in world.events("a")
 
 
-def test_the_default_timeout_of_the_app_counts(kit_of):
-    app = wf.App(default_activity_timeout=timedelta(minutes=5))
+def test_the_default_timeout_of_the_app_counts(world_of):
+    app = wf.App(default_activity_timeout=timedelta(milliseconds=500))
 
     @app.activity
     async def hangs(ctx):
@@ -259,10 +248,12 @@ def test_the_default_timeout_of_the_app_counts(kit_of):
     def asks(ctx):
         yield ctx.call_activity(hangs)
 
-    world = kit_of(app)
-    with pytest.raises(world.Failed):
+    world = world_of(app)
+    with pytest.raises(world.Failed) as caught:
         world.run(asks)
-    assert world.now == testing.START_AT + timedelta(minutes=5)
+    assert "took longer than 0.5 s" in caught.value.state.failure_details.message
+    if world.kind == "kit":
+        assert world.now == testing.START_AT + timedelta(milliseconds=500)
 
 
 # -- sizes ---------------------------------------------------------------------------------------------------------
@@ -270,9 +261,8 @@ def test_the_default_timeout_of_the_app_counts(kit_of):
 BIG = "x" * (1024 * 1024)
 
 
-def sizes_app():
+def sizes_app(runs):
     app = wf.App()
-    runs = []
 
     @app.activity
     def returns_much(ctx, size):
@@ -301,11 +291,11 @@ def sizes_app():
     def waits(ctx):
         yield ctx.wait_for_external_event("go")
 
-    return app, runs
+    return app
 
 
-def test_an_oversized_payload_is_refused_with_advice(world_of):
-    world = world_of(sizes_app()[0])
+def test_an_oversized_payload_is_refused_with_advice(world_of, ledger):
+    world = world_of(sizes_app(ledger))
     with pytest.raises(wf.PayloadTooLarge, match="reference"):
         world.start("asks", BIG)
     world.start("waits", instance_id="w")
@@ -316,16 +306,15 @@ def test_an_oversized_payload_is_refused_with_advice(world_of):
     assert world.status("w") == "RUNNING"
 
 
-def test_an_oversized_result_is_a_failure_by_name_and_no_loop(world_of):
-    app, runs = sizes_app()
-    world = world_of(app)
+def test_an_oversized_result_is_a_failure_by_name_and_no_loop(world_of, ledger):
+    world = world_of(sizes_app(ledger))
     assert world.run("asks", 1024 * 1024 - 2) == 1024 * 1024 - 2  # with its quotes, the limit itself
     assert world.run("asks", 1024 * 1024 - 1) == "PayloadTooLarge"
-    assert runs == [1, 1]
+    assert ledger == [1, 1]
 
 
 @pytest.mark.parametrize("name", ["returns_too_much", "passes_too_much"])
-def test_an_oversized_value_of_the_orchestrators_fails_it(world_of, name):
-    world = world_of(sizes_app()[0])
+def test_an_oversized_value_of_the_orchestrators_fails_it(world_of, ledger, name):
+    world = world_of(sizes_app(ledger))
     failure = world.end_of(world.start(name)).failure_details
     assert (failure.error_type, "reference" in failure.message) == ("PayloadTooLarge", True)

@@ -92,8 +92,8 @@ def test_one_by_one_it_is_the_same(kit_of, commands, expected, status, events):
     assert (world.status("x"), short(world)) == (status, events)
 
 
-def test_the_table_holds_on_a_real_engine(embedded_of):
-    world = embedded_of(make_app())
+def test_the_table_holds_on_a_real_engine(real_world_of):
+    world = real_world_of(make_app())
     for number, (commands, expected, status, _) in enumerate(TABLE):
         renamed = [
             (verb, given if verb.startswith("schedule") else (f"x{number}", *given[1:]),
@@ -182,26 +182,25 @@ def test_save_events_decides_about_those_that_were_told_and_not_taken(world_of, 
 
 
 def test_a_generation_ends_with_its_timers_and_results_and_keeps_its_children(world_of):
-    app, tick = make_app(), []
+    app = make_app()
 
     @app.workflow
     def child(ctx):
         return (yield ctx.wait_for_external_event("go"))
 
     @app.workflow
-    def renews(ctx, generation):
-        if generation:
+    def renews(ctx, seconds):
+        if ctx.generation:
             yield ctx.wait_for_external_event("end")
-            return generation
-        ctx.create_timer(timedelta(seconds=tick[0]))
+            return ctx.generation
+        ctx.create_timer(timedelta(seconds=seconds))
         ctx.call_child_workflow(child, instance_id="kid")
         yield ctx.wait_for_external_event("renew")
-        ctx.continue_as_new(1)
+        ctx.continue_as_new(seconds)
         return None
 
     world = world_of(app)
-    tick.append(2 * world.tick.total_seconds())
-    world.start("renews", 0, instance_id="x")
+    world.start("renews", 2 * world.tick.total_seconds(), instance_id="x")
     world.until(lambda: world.status("kid") == "RUNNING", "the child runs")
     world.raise_workflow_event("x", "renew")
     world.skip(3 * world.tick)

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 import pytest
 
 import perdure as wf
-from perdure import testing
 
 
 def app_of(*workflows):
@@ -17,10 +16,6 @@ def app_of(*workflows):
     @app.activity
     def double(ctx, number):
         return 2 * number
-
-    @app.activity
-    def context_of(ctx, _):
-        return [ctx.workflow_id, ctx.task_id, ctx.attempt, ctx.idempotency_key]
 
     return app
 
@@ -33,9 +28,7 @@ def test_an_orchestrator_knows_its_id_and_a_naive_utc_time(world_of):
     assert world_of(app_of(workflow)).run(workflow, instance_id="me") == ["me", True, True, False]
 
 
-def test_replaying_is_said_while_code_runs_over_its_history_and_draws_are_the_same_again():
-    seen = []
-
+def test_replaying_is_said_while_code_runs_over_its_history_and_draws_are_the_same_again(world_of, ledger):
     def workflow(ctx, _):
         drawn = [
             ctx.random().random(),
@@ -44,17 +37,18 @@ def test_replaying_is_said_while_code_runs_over_its_history_and_draws_are_the_sa
             ctx.random_int(1, 6),
             ctx.random_choice("abc"),
         ]
-        seen.append((ctx.is_replaying, ctx.now(), drawn))
+        ledger.append([ctx.is_replaying, ctx.now().isoformat(), drawn])
         yield ctx.wait_for_external_event("go")
-        seen.append((ctx.is_replaying, None, None))
+        ledger.append([ctx.is_replaying, None, None])
 
-    with testing.engine(app_of(workflow)) as env:
-        env.schedule_new_workflow(workflow, instance_id="i")
-        env.skip(timedelta(hours=1))
-        env.restart()
-        env.raise_workflow_event("i", "go")
-        env.result("i")
-    (first, at, drawn), (again, at_again, drawn_again), (beyond, _, _) = seen
+    world = world_of(app_of(workflow))
+    world.start(workflow, instance_id="i")
+    world.until(lambda: len(ledger) == 1, "it waits")
+    world.skip(world.tick)
+    world.restart()
+    world.raise_workflow_event("i", "go")
+    world.result("i")
+    (first, at, drawn), (again, at_again, drawn_again), (beyond, _, _) = ledger
     assert (first, again, beyond) == (False, True, False)
     assert (at, drawn) == (at_again, drawn_again)
 
@@ -137,15 +131,23 @@ def test_continue_as_new_keeps_the_id_and_events_only_if_asked_to(world_of, save
     assert world.result("i") == ["i", "kept" if save else "dropped"]
 
 
-def test_an_activity_knows_its_call_and_its_key_is_the_same_at_every_attempt():
+def test_an_activity_knows_its_call_and_its_key_is_the_same_at_every_attempt(world_of, ledger):
     def workflow(ctx, _):
-        retry = wf.RetryPolicy(first_retry_interval=timedelta(seconds=1), max_number_of_attempts=3)
-        return (yield ctx.call_activity("context_of", retry_policy=retry))
+        retry = wf.RetryPolicy(first_retry_interval=timedelta(milliseconds=5), max_number_of_attempts=3)
+        return (yield ctx.call_activity("third_time", retry_policy=retry))
 
-    with testing.engine(app_of(workflow), activities={"context_of": testing.fails(2)}) as env:
-        workflow_id, task_id, attempt, key = env.run(workflow, instance_id="i")
-        assert (workflow_id, task_id, attempt) == ("i", 1, 3)
-        assert {call.idempotency_key for call in env.calls()} == {key}
+    app = app_of(workflow)
+
+    @app.activity
+    def third_time(ctx, _):
+        ledger.append(ctx.idempotency_key)
+        if ctx.attempt < 3:
+            raise ConnectionError("not yet")
+        return [ctx.workflow_id, ctx.task_id, ctx.attempt, ctx.idempotency_key]
+
+    workflow_id, task_id, attempt, key = world_of(app).run(workflow, instance_id="i")
+    assert (workflow_id, task_id, attempt) == ("i", 1, 3)
+    assert ledger == [key] * 3
 
 
 @pytest.mark.parametrize(

@@ -113,12 +113,10 @@ def test_when_any_gives_the_winner_itself_failed_or_not(world_of, app):
     assert world_of(app).run(workflow) == [True, True, True]
 
 
-def test_a_retried_call_pauses_as_its_policy_says_and_fails_after_its_last_attempt(world_of, app):
-    attempts = []
-
+def test_a_retried_call_pauses_as_its_policy_says_and_fails_after_its_last_attempt(world_of, app, ledger):
     @app.activity
     def flaky(ctx, _):
-        attempts.append(ctx.attempt)
+        ledger.append(ctx.attempt)
         raise Refused("again")
 
     @app.workflow
@@ -130,16 +128,14 @@ def test_a_retried_call_pauses_as_its_policy_says_and_fails_after_its_last_attem
             return ctx.current_utc_datetime - begun >= timedelta(milliseconds=10)
 
     assert world_of(app).run(workflow) is True
-    assert attempts == [1, 2, 3]
+    assert ledger == [1, 2, 3]
 
 
 @pytest.mark.parametrize("how", ["policy", "error"])
-def test_what_is_not_retryable_is_not_tried_again(world_of, app, how):
-    attempts = []
-
+def test_what_is_not_retryable_is_not_tried_again(world_of, app, ledger, how):
     @app.activity
     def refuse(ctx, _):
-        attempts.append(ctx.attempt)
+        ledger.append(ctx.attempt)
         raise Refused("no") if how == "policy" else wf.NonRetryableError("no")
 
     @app.workflow
@@ -151,16 +147,14 @@ def test_what_is_not_retryable_is_not_tried_again(world_of, app, how):
 
     world = world_of(app)
     assert world.end_of(world.start(workflow)).runtime_status is wf.WorkflowStatus.FAILED
-    assert attempts == [1]
+    assert ledger == [1]
 
 
-def test_a_child_is_tried_again_by_its_policy(world_of, app):
-    tries = []
-
+def test_a_child_is_tried_again_by_its_policy(world_of, app, ledger):
     @app.workflow
     def child(ctx, _):
-        tries.append(ctx.instance_id)
-        if len(tries) < 3:
+        ledger.append(ctx.instance_id)
+        if len(ledger) < 3:
             raise Refused("not yet")
         return "at last"
 
@@ -169,7 +163,7 @@ def test_a_child_is_tried_again_by_its_policy(world_of, app):
         return (yield ctx.call_child_workflow(child, retry_policy=RETRY))
 
     assert world_of(app).run(parent, instance_id="p") == "at last"
-    assert tries == ["p:0001"] * 3
+    assert ledger == ["p:0001"] * 3
 
 
 def before(ctx, _):

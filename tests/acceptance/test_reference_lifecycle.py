@@ -1,12 +1,10 @@
 """What Dapr's clients say and do at the edges of a life; the life itself is in test_lifecycle.py."""
 
-import threading
-
 import pytest
 
 import perdure as wf
 
-SECONDS = 30
+SECONDS = 90
 
 
 @pytest.fixture
@@ -64,8 +62,8 @@ def test_only_a_finished_instance_can_be_purged(world_of, app):
     assert world.status("i") == "RUNNING"
 
 
-def test_a_running_activity_is_not_stopped_by_a_termination(embedded_of, app):
-    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+def test_a_running_activity_is_not_stopped_by_a_termination(real_world_of, app, signal_of):
+    begun, go_on, ended = signal_of("begun"), signal_of("go on"), signal_of("ended")
 
     @app.activity
     def slow(ctx, _):
@@ -77,7 +75,7 @@ def test_a_running_activity_is_not_stopped_by_a_termination(embedded_of, app):
     def calls(ctx, _):
         yield ctx.call_activity(slow)
 
-    world = embedded_of(app)
+    world = real_world_of(app)
     instance_id = world.start(calls)
     assert begun.wait(SECONDS)
     world.terminate_workflow(instance_id)

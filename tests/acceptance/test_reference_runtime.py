@@ -11,8 +11,9 @@ from perdure.client.client import AsyncWorkflowClient
 from perdure.gateway.http import create_app
 from perdure.gateway.server import GatewayServer
 from perdure.gateway.settings import GatewaySettings
+from tests.acceptance.world import SERVICES
 
-SECONDS = 30
+SECONDS = 90
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +81,8 @@ def test_its_registry_holds_every_name(runtime):
     assert set(runtime.app.activities) == {"double", "half", "nothing"}
 
 
-def test_the_async_client_finds_it_too(runtime):
+@pytest.mark.parametrize("engine", ["embedded", SERVICES])
+def test_the_async_client_finds_it_too(runtime, engine, request, monkeypatch):
     async def body():
         async with wf.aio.DaprWorkflowClient() as client:
             instance_id = await client.schedule_new_workflow("waits", instance_id="i")
@@ -92,7 +94,10 @@ def test_the_async_client_finds_it_too(runtime):
             await client.purge_workflow("i")
             return state.serialized_output, await client.get_workflow_state("i")
 
-    runtime.start()
+    if engine == "embedded":
+        runtime.start()
+    else:
+        monkeypatch.setenv("PERDURE_ENDPOINT", request.getfixturevalue("services_url"))
     assert asyncio.run(body()) == ("7", None)
 
 
@@ -104,7 +109,7 @@ def test_what_is_not_built_raises_by_name(runtime):
 
 
 @pytest.fixture
-def url(runtime):
+def embedded_url(runtime):
     """A gateway before the runtime's engine."""
     runtime.start()
     engine = runtime._engine
@@ -118,13 +123,24 @@ def url(runtime):
 
 
 @pytest.fixture
+def services_url(runtime, services_of):
+    """The gateway among separate processes that serve what the runtime registered."""
+    return services_of(runtime.app).url
+
+
+@pytest.fixture(params=["embedded", SERVICES])
+def url(request):
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture
 def http(url):
     with httpx.Client(base_url=url, trust_env=False, timeout=SECONDS) as http:
         yield http
 
 
 def ended(http, instance_id):
-    assert http.get(f"/v1/instances/{instance_id}/wait").status_code == 200
+    assert http.get(f"/v1/instances/{instance_id}/wait", params={"timeout": 60}).status_code == 200
 
 
 @pytest.mark.parametrize("version", ["v1.0", "v1.0-beta1", "v1.0-alpha1"])

@@ -1,7 +1,6 @@
 """User code that misbehaves: it is parked with its line, and nobody else is harmed."""
 
 import asyncio
-import threading
 import time
 from datetime import timedelta
 
@@ -21,7 +20,7 @@ def hostile_app(released, begun):
     @app.workflow
     def blocks(ctx):
         begun.append(ctx.instance_id)
-        time.sleep(2)
+        time.sleep(4)
         yield ctx.create_timer(timedelta(0))
 
     @app.workflow
@@ -77,14 +76,14 @@ def repaired_app():
 
 
 @pytest.fixture
-def released():
-    event = threading.Event()
+def released(signal_of):
+    event = signal_of("released")
     yield event
     event.set()
 
 
 HOSTILE = [
-    ("blocks", "turn deadline", "time.sleep(2)"),
+    ("blocks", "turn deadline", "time.sleep(4)"),
     ("loops", "turn deadline", "while True"),
     ("recurses", "resources", "deeper(0)"),
     ("exits", "base exception", "raise SystemExit"),
@@ -93,9 +92,10 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("name", "reason", "line"), HOSTILE)
-def test_a_hostile_orchestrator_is_parked_with_its_line_and_harms_nobody(embedded_of, released, name, reason, line):
-    begun = []
-    world = embedded_of(hostile_app(released, begun), turn_seconds_max=TURN_SECONDS_MAX)
+def test_a_hostile_orchestrator_is_parked_with_its_line_and_harms_nobody(
+    real_world_of, released, ledger, name, reason, line
+):
+    world = real_world_of(hostile_app(released, ledger), turn_seconds_max=TURN_SECONDS_MAX)
     world.start("harmless", instance_id="before")
     world.start(name, instance_id="h")
     world.start("harmless", instance_id="after")
@@ -107,12 +107,12 @@ def test_a_hostile_orchestrator_is_parked_with_its_line_and_harms_nobody(embedde
         world.raise_workflow_event(neighbour, "go", data=neighbour)
         assert world.result(neighbour) == neighbour
 
-    assert begun == ["h"]
+    assert ledger == ["h"]
     world.restart()
     world.start("harmless", instance_id="later")
     world.raise_workflow_event("later", "go", data=1)
     assert world.result("later") == 1
-    assert (world.status("h"), begun) == ("STALLED", ["h"])  # a restart does not try the same code again
+    assert (world.status("h"), list(ledger)) == ("STALLED", ["h"])  # a restart does not try the same code again
 
     world.restart(repaired_app())
     assert world.result("h") == "repaired"
@@ -134,22 +134,24 @@ def test_the_kit_parks_what_it_can_catch(kit_of, released, name, reason):
     assert world.stalled("h")["reason"] == reason
 
 
-def test_a_resume_tries_a_stalled_instance_again(kit_of):
-    app, mood = wf.App(), ["bad"]
+def test_a_resume_tries_a_stalled_instance_again(world_of, ledger, signal_of):
+    app, healed = wf.App(), signal_of("healed")
 
     @app.workflow
     def moody(ctx):
         yield ctx.create_timer(timedelta(0))
-        if mood[-1] == "bad":
+        if not healed.is_set():
+            ledger.append("bad")
             raise SystemExit
-        return mood[-1]
+        return "good"
 
-    world = kit_of(app)
+    world = world_of(app)
     world.start("moody", instance_id="m")
     assert world.stalled("m")["reason"] == "base exception"
     world.resume_workflow("m")
-    assert world.status("m") == "STALLED"
-    mood.append("good")
+    world.until(lambda: len(ledger) == 2, "it is tried again")
+    assert world.stalled("m")["reason"] == "base exception"
+    healed.set()
     world.resume_workflow("m")
     assert world.result("m") == "good"
 
@@ -258,9 +260,8 @@ def test_closing_user_code_changes_nothing_when_it_is_evicted(kit_of):
 
 
 @pytest.mark.parametrize("name", ["tenacious", "clings"])
-def test_closing_user_code_changes_nothing_when_it_is_terminated_or_the_engine_ends(world_of, name):
-    said = []
-    world = world_of(tenacious_app(said))
+def test_closing_user_code_changes_nothing_when_it_is_terminated_or_the_engine_ends(world_of, ledger, name):
+    world = world_of(tenacious_app(ledger))
     world.start(name, 1, instance_id="t")
     world.start(name, 1, instance_id="s")
     world.until(lambda: world.status("s") == "RUNNING", "it runs")
@@ -268,7 +269,7 @@ def test_closing_user_code_changes_nothing_when_it_is_terminated_or_the_engine_e
     world.restart()
     assert world.events("t") == ["WorkflowStarted", "WorkflowTerminated"]
     assert world.events("s") == ["WorkflowStarted"]
-    assert (world.custom_status("t"), world.custom_status("s"), said) == (None, None, [])
+    assert (world.custom_status("t"), world.custom_status("s"), list(ledger)) == (None, None, [])
 
 
 # -- async def -----------------------------------------------------------------------------------------------------
@@ -347,18 +348,18 @@ def test_asyncio_in_an_orchestrator_fails_at_once_with_advice(world_of, name):
 # -- the same at every replay --------------------------------------------------------------------------------------
 
 
-def test_draws_and_times_are_the_same_in_replay(world_of):
-    app, runs = wf.App(), []
+def test_draws_and_times_are_the_same_in_replay(world_of, ledger):
+    app = wf.App()
 
     @app.workflow
     def draws(ctx):
         drawn = []
-        runs.append(drawn)
-        for _ in range(3):
+        for step in range(3):
             drawn.append(
                 [str(ctx.uuid4()), ctx.random().random(), ctx.random_int(0, 10**9), ctx.random_string(8),
                  ctx.random_choice("abcdefgh"), ctx.current_utc_datetime.isoformat(), ctx.now().isoformat()]
             )  # fmt: skip
+            ledger.append([step, drawn[step]])
             yield ctx.wait_for_external_event("go")
         return drawn
 
@@ -371,9 +372,9 @@ def test_draws_and_times_are_the_same_in_replay(world_of):
         world.raise_workflow_event("d", "go")
     drawn = world.result("d")
     assert len({row[0] for row in drawn}) == 3
-    assert len(runs) == 4  # once live and three times again
-    for run in runs:
-        assert run == drawn[: len(run)]
+    assert [step for step, _ in ledger] == [0, 0, 1, 0, 1, 2, 0, 1, 2]  # once live and three times again
+    for step, row in ledger:
+        assert row == drawn[step]
 
 
 def test_two_instances_and_two_runs_draw_differently(kit_of):

@@ -21,7 +21,14 @@ from tests.documents.markdown import (
 )  # fmt: skip
 
 ROWS = list(rows(text_of("docs/coverage.md")))
-PROVES_KAFKA = ("tests/core/", "tests/workflow/", "tests/client/", "tests/gateway/", "tests/integration/services/")
+PROVES_KAFKA = (
+    "tests/core/",
+    "tests/workflow/",
+    "tests/client/",
+    "tests/gateway/",
+    "tests/integration/services/",
+    "tests/faults/",
+)
 GUARD = "perdure.workflow.guard"
 COLUMNS = {"section", "what", "symbol", "proved by", "embedded", "Kafka"}
 

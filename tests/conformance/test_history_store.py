@@ -275,14 +275,16 @@ async def test_old_tombstones_are_forgotten_and_counted(cluster: Cluster) -> Non
 
 async def test_of_a_partition_at_rest_the_highest_marker_is_kept(cluster: Cluster) -> None:
     assert await cluster.store.resting(0) is None
-    await cluster.store.rest(0, 0, Resting(7, b"seventh", 9))
-    await cluster.store.rest(0, 0, Resting(3, b"third", 4))
-    await cluster.store.rest(1, 0, Resting(1, b"another's", 2))
+    await cluster.store.rest(0, 0, Resting(7, b"seventh", 9, 8))
+    await cluster.store.rest(0, 0, Resting(3, b"third", 4, 5))
+    await cluster.store.rest(1, 0, Resting(1, b"another's", 2, 3))
     await cluster.crash()
     kept = await cluster.store.resting(0)
     # Where log and store are one file, nothing expires, and nothing has to be kept.
-    assert kept == (None if cluster.log_keeps_its_tail else Resting(7, b"seventh", 9))
+    assert kept == (None if cluster.log_keeps_its_tail else Resting(7, b"seventh", 9, 8))
     assert await cluster.store.resting(0, 1) is None
-    await cluster.store.rest(0, 1, Resting(2, b"next epoch", 3))
+    await cluster.store.rest(0, 1, Resting(2, b"next epoch", 3, 1))
     assert await cluster.store.resting(0) is None
-    assert (await cluster.store.resting(0, 1)) == (None if cluster.log_keeps_its_tail else Resting(2, b"next epoch", 3))
+    assert (await cluster.store.resting(0, 1)) == (
+        None if cluster.log_keeps_its_tail else Resting(2, b"next epoch", 3, 1)
+    )

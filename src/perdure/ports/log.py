@@ -142,6 +142,10 @@ class Writer(ABC):
         must not be empty.
         """
 
+    @abstractmethod
+    async def close(self) -> None:
+        """Give back what it holds; a later commit raises `Fenced`. Whoever never closes leaks it. Twice is harmless."""
+
 
 class Log(ABC):
     """The way to a cluster for one process."""

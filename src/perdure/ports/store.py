@@ -54,12 +54,14 @@ class Resting:
     """A partition in which nothing happens: its last batch marker, should the log lose it by its age.
 
     `end` is where history ended when nothing was under way after the marker: a log that still ends there has lost
-    nothing that is not in the store.
+    nothing that is not in the store. `commands_end` is how far the commands had been read then, everything below it being
+    decided: a log of commands that begins no later has lost none of them.
     """
 
     offset: int  # of the marker
     marker: bytes
     end: int
+    commands_end: int
 
 
 @dataclass(slots=True)

@@ -88,6 +88,9 @@ class RenamedWriter(Writer):
         async with self.names.told():
             return await self.inner.commit(self.names.send(records))
 
+    async def close(self) -> None:
+        await self.inner.close()
+
 
 class RenamedMembership(Membership):
     def __init__(self, membership: Membership, names: Names) -> None:

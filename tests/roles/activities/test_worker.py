@@ -415,6 +415,27 @@ async def test_what_is_short_ends_before_its_partition_moves_and_needs_no_lease(
     assert await w.leases() == [] and set(w.runs.values()) == {1}
 
 
+@world(partitions=2)
+async def test_what_is_still_being_claimed_when_its_partition_moves_is_begun_by_the_next_owner_alone(w):
+    first = await w.start()
+    append, hold = first.log.append, asyncio.Event()
+
+    async def held(records):
+        if any(record.topic == w.topics.timers for record in records):
+            await hold.wait()
+        await append(records)
+
+    first.log.append = held
+    for n in range(2):
+        await w.ask(n, "wait", partition=n, timeout_s=600)
+    await until(lambda: first.stats.in_flight == 2)
+    asyncio.get_running_loop().call_later(0.3, hold.set)
+    await w.start()
+    await asyncio.sleep(30)
+    assert w.running == 2
+    assert w.runs == {"i0": 1, "i1": 1}
+
+
 class HeldSlots(InlineSlots):
     """Begins its first job and then none until it is let go."""
 

@@ -95,3 +95,60 @@ def test_a_damaged_instance_keeps_the_history_that_only_the_log_still_has():
             assert second.stats.takeovers == 1
 
     run_virtually(day())
+
+
+async def _damaged_behind_its_tail(world):
+    """An instance whose stored rows are lost, with an event that only the log has; what the rows were."""
+    first = await world.node()
+    broken, sound = [await world.start("collector", 3) for _ in range(2)]
+    await until(lambda: all(world.instance(key).started for key in (broken, sound)))
+    await world.check()
+    first.store.dead = True
+    await world.send(broken, RaiseEvent("e", "1"))
+    await world.decided()
+    first.crash()
+    events = world.store._instances[broken].events
+    kept = dict(events)
+    events.clear()
+    return broken, sound, lambda: events.update(kept)
+
+
+def test_what_only_the_log_has_of_a_damaged_instance_outlives_any_number_of_owners():
+    async def day():
+        async with World() as world:
+            broken, sound, repair = await _damaged_behind_its_tail(world)
+            for number in range(3):
+                node = await world.node()
+                await world.send(sound, RaiseEvent("e", str(number)))
+                await world.decided()
+                await asyncio.sleep(1)
+                await node.stop()
+            repair()
+            await world.node()
+            await world.send(broken, RaiseEvent("e", "2"), RaiseEvent("e", "3"))
+            await world.ended(broken, sound)
+            assert world.output(broken) == [1, 2, 3]
+            await world.check()
+
+    run_virtually(day())
+
+
+def test_the_tail_of_a_repaired_instance_is_stored_like_any_other():
+    async def day():
+        async with World() as world:
+            broken, sound, repair = await _damaged_behind_its_tail(world)
+            second = await world.node()
+            repair()
+            await world.ask(broken, RaiseEvent("e", "2"))
+            await world.check()  # the store has all of it
+            second.crash()
+            await world.node()
+            await world.send(broken, RaiseEvent("e", "3"))
+            await world.ended(broken)
+            assert world.output(broken) == [1, 2, 3]
+            for number in range(3):
+                await world.send(sound, RaiseEvent("e", str(number)))
+            await world.ended(sound)
+            await world.check()
+
+    run_virtually(day())

@@ -2,9 +2,11 @@
 
 import asyncio
 
+import pytest
+
 from perdure.core.commands import InspectInstance, RaiseEvent
 
-from .world import World, run_virtually, until
+from .world import Fault, World, run_virtually, until
 
 GROUP = "t.orchestrator"
 
@@ -69,14 +71,14 @@ def test_where_the_store_does_not_take_it_nothing_is_kept_and_the_tail_of_the_lo
             key = await world.start("collector", 4)
             await world.send(key, RaiseEvent("e", "0"), RaiseEvent("e", "1"))
             await world.decided()
-            node.store.loads.clear()
+            before = node.service.owners[0].tenure.memory.lives[key].execution
             world.store_available = False
             world.broker.rebalance(GROUP)
             await until(lambda: not node.serves())
             world.store_available = True
             await until(lambda: node.serves())
             await finish(world, key)
-            assert set(node.store.loads) == {key}
+            assert node.service.owners[0].tenure.memory.lives[key].execution is not before
             await node.stop()
             await world.journal.check_store(world.store)
 
@@ -155,5 +157,87 @@ def test_rebalances_one_after_the_other_lose_nothing():
             assert all(world.output(key) == [0, 1, 2, 3] for key in keys)
             assert all(node.service.failure is None for node in nodes)
             await world.check()
+
+    run_virtually(day())
+
+
+def test_no_rebalance_and_no_failed_takeover_leaves_a_writer_open():
+    async def day():
+        async with World(2) as world:
+            node = await world.node()
+            for number in range(5):
+                world.broker.rebalance(GROUP)
+                await until(lambda number=number: node.stats.takeovers == 2 * (number + 2))
+            world.broker.fail_next("commit", Fault.UNKNOWN_WRITTEN)
+            world.store_available = False
+            await world.start("chain", 1, minted=True)
+            await asyncio.sleep(5)
+            world.store_available = True
+            await until(lambda: node.serves(0) and node.serves(1))
+            assert node.log.open_writers == 2
+
+    run_virtually(day())
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_a_commit_that_went_wrong_while_the_store_is_away_stops_nobody(fault):
+    async def day():
+        async with World() as world:
+            node = await world.node()
+            await world.check()
+            await asyncio.sleep(6)  # ids that were minted before its first seconds need the store
+            world.store_available = False
+            world.broker.fail_next("commit", fault)
+            hit = await world.start("chain", 3, minted=True)
+            await asyncio.sleep(6)
+            key = await world.start("chain", 3, minted=True)
+            await world.ended(key, deadline_s=30)
+            assert node.stats.takeovers == 2
+            world.store_available = True
+            await world.ended(hit)  # its id is older than the tenure: unless it was written, the store was asked for it
+            await world.check()
+
+    run_virtually(day())
+
+
+def test_old_tombstones_are_forgotten_beside_the_work():
+    async def day():
+        async with World() as world:
+            node = await world.node()
+            asked = asyncio.Event()
+
+            async def forget(before_us):
+                asked.set()
+                await asyncio.Event().wait()
+
+            node.store.forget_tombstones = forget
+            await asyncio.sleep(61)
+            key = await world.start("chain", 1)
+            await asyncio.wait_for(asked.wait(), 5)
+            await world.ended(key, deadline_s=5)
+            await asyncio.wait_for(node.stop(), 5)
+
+    run_virtually(day())
+
+
+def test_questions_that_wait_for_the_store_are_held_once_and_not_without_end(monkeypatch):
+    monkeypatch.setattr("perdure.roles.orchestrator.memory.QUESTIONS_PARKED_MAX", 30)
+
+    async def day():
+        async with World() as world:
+            node = await world.node()
+            world.store_available = False
+            for _ in range(4):
+                for number in range(20):
+                    await world.send(f"i{number}", InspectInstance(f"q{number}", f"0/q{number}", "now"))
+            for number in range(100):
+                await world.send("other", InspectInstance(f"o{number}", f"0/o{number}", "now"))
+            await asyncio.sleep(5)
+            parked = node.service.owners[0].tenure.memory.parked
+            assert sum(map(len, parked.values())) == 30
+            world.store_available = True
+            await until(lambda: all(world.reply_to(f"q{number}") for number in range(20)))
+            assert not node.service.owners[0].tenure.memory._asked
+            await world.inspect("other")
 
     run_virtually(day())

@@ -2,10 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from perdure.core.commands import RaiseEvent
 
 from .test_resume_point import _refusal, _unstarted
-from .world import World, run_virtually
+from .world import World, run_virtually, until
 
 
 async def _at_rest(world):
@@ -82,6 +84,7 @@ def test_commands_that_expired_after_they_were_decided_are_not_missed():
             node = await world.node()
             waiting = await world.start("waiting")
             await world.check()
+            await _at_rest(world)
             await node.stop()
             await _lose_commands(world)
             await world.node()
@@ -91,17 +94,53 @@ def test_commands_that_expired_after_they_were_decided_are_not_missed():
     run_virtually(day())
 
 
-def test_commands_that_were_deleted_undecided_are_refused_by_name():
+@pytest.mark.parametrize("left", [0, 1])
+def test_commands_that_were_deleted_undecided_are_refused_by_name(left):
     async def day():
         async with World() as world:
             node = await world.node()
             waiting = await world.start("waiting")
             await world.check()
+            await _at_rest(world)
             await node.stop()
             await world.send(waiting, RaiseEvent("go", "true"), RaiseEvent("go", "true"))
             _, end = await world.log.bounds(world.topics.instances, 0)
-            await _lose_commands(world, end - 1)
+            await _lose_commands(world, end - left)
             await _unstarted(world)
-            assert "were not decided" in await _refusal(world)
+            assert "may not have been decided" in await _refusal(world)
+
+    run_virtually(day())
+
+
+def test_a_zombie_keeps_no_marker_under_the_end_that_another_owner_wrote():
+    async def day():
+        async with World() as world:
+            old = await world.node()
+            waiting = await world.start("waiting")
+            await world.decided()
+            zombie = old.service.owners[0].tenure
+            world.broker.expel(world.broker.groups.get("t.orchestrator").members[0])
+            new = await world.node("new")
+            await until(lambda: new.serves())
+            await world.send(waiting, RaiseEvent("go", "true"))
+            await world.ended(waiting)
+            before = await world.store.resting(0)
+            await zombie._rest()
+            assert await world.store.resting(0) == before
+
+    run_virtually(day())
+
+
+def test_a_resting_marker_below_what_is_stored_is_not_believed():
+    async def day():
+        async with World() as world:
+            node = await world.node()
+            await world.ended(await world.start("chain", 1))
+            kept, _ = await _at_rest(world)
+            await node.stop()
+            await _lose_tail(world)
+            await world.store.append(0, kept.offset + 1, kept.offset + 1, [])
+            await _unstarted(world)
+            assert "no marker" in await _refusal(world)
 
     run_virtually(day())

@@ -60,9 +60,11 @@ def test_the_bound_holds_while_a_tail_is_being_loaded():
     async def day():
         async with World() as world:
             first = await world.node()
+            stored = await world.start("waiting")
+            await world.check()
             await asyncio.sleep(6)
             first.store.dead = True
-            await world.start("waiting", minted=True)
+            await world.send(stored, RaiseEvent("e", "1"))
             await world.decided()
             first.crash()
             second = Node(world, "second", store_lag_bytes_max=20_000, batch_requests_max=10)

@@ -82,12 +82,14 @@ class NodeLog(MemoryLog):
         self.gate, self.held = asyncio.Event(), asyncio.Event()
         self.gate.set()
         self.append_faults = []
+        self.open_writers = 0
 
     def hold_commits(self):
         self.gate.clear()
         self.held.clear()
 
     async def open_writer(self, transactional_id):
+        self.open_writers += 1
         return _GatedWriter(self, await super().open_writer(transactional_id))
 
     async def append(self, records):
@@ -105,6 +107,10 @@ class _GatedWriter(Writer):
             self._log.held.set()
             await self._log.gate.wait()
         return await self._writer.commit(records)
+
+    async def close(self):
+        self._log.open_writers -= 1
+        await self._writer.close()
 
 
 class Node:

@@ -115,13 +115,13 @@ class CassandraHistoryStore(HistoryStore):
 
     async def rest(self, partition: int, epoch: int, resting: Resting) -> None:
         placed = epoch << EPOCH_SHIFT | resting.offset
-        values = (self._namespace, partition, placed, resting.marker, resting.end, placed)
+        values = (self._namespace, partition, placed, resting.marker, resting.end, resting.commands_end, placed)
         await self._requests.write([self._requests.bound("put_resting", *values)])
 
     async def resting(self, partition: int, epoch: int = 0) -> Resting | None:
-        for placed, marker, end in await self._requests.read("get_resting", self._namespace, partition):
+        for placed, *kept in await self._requests.read("get_resting", self._namespace, partition):
             if placed >> EPOCH_SHIFT == epoch:
-                return Resting(placed - (epoch << EPOCH_SHIFT), marker, end)
+                return Resting(placed - (epoch << EPOCH_SHIFT), *kept)
         return None
 
     async def list(self, where: Filter, limit: int, after: str = "") -> Page:

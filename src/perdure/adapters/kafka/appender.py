@@ -97,7 +97,9 @@ class Appender:
                     written.set_result(None)
         finally:
             lane.task = None
-            if not lane.records:
+            if lane.records:
+                lane.written.cancel()  # the lane was cut off: nobody writes what came meanwhile
+            else:
                 del self._lanes[place]  # a lane is of use while something is on its way; topics may be many
 
     async def _write(self, records: Sequence[Outgoing]) -> None:

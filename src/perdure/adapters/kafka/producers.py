@@ -8,7 +8,13 @@ from collections.abc import Mapping, Sequence
 import aiokafka.producer.sender
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    CoordinatorNotAvailableError,
+    KafkaError,
+    NotCoordinatorError,
+    RequestTimedOutError,
+    for_code,
+)
 from aiokafka.protocol.transaction import EndTxnRequest
 
 from perdure.adapters.kafka.clients import bounded, close_client, mend
@@ -139,8 +145,12 @@ def _retrieve_transaction(producer: AIOKafkaProducer) -> None:
         _retrieve(transactions._transaction_waiter)
 
 
+UNDECIDED = (CoordinatorNotAvailableError, NotCoordinatorError, RequestTimedOutError)
+"""Answers to the end of a transaction that may have been begun all the same."""
+
+
 class EndWatch:
-    """Whether an answer to "commit this transaction" was lost.
+    """Whether an answer to "commit this transaction" was lost, or left open what came of it.
 
     aiokafka asks again, and then "fenced" no longer means "not written": the first one may have been carried out.
     """
@@ -151,8 +161,11 @@ class EndWatch:
         producer.client.send = self._watched
 
     async def _watched(self, node_id: int, request: object, **options: object) -> object:
+        ends = isinstance(request, EndTxnRequest)
         try:
-            return await self._send(node_id, request, **options)
+            answer = await self._send(node_id, request, **options)
         except KafkaError:
-            self.lost |= isinstance(request, EndTxnRequest)
+            self.lost |= ends
             raise
+        self.lost |= ends and for_code(answer.error_code) in UNDECIDED
+        return answer

@@ -55,7 +55,7 @@ class KafkaWriter(Writer):
         async with self._turn:
             self._check_open()
             if self._dead:
-                raise Fenced(f"this writer of {self._id} failed before: open a new one")
+                raise Fenced(f"this writer of {self._id} failed before, or was closed: open a new one")
             try:
                 return await self._commit(records)
             except BaseException:

@@ -91,10 +91,13 @@ class _MemoryWriter(Writer):
         await asyncio.sleep(0)  # begun, not yet written: the moment in which a newer writer may come
         self._log.check_open()
         if self._dead:
-            raise Fenced(f"this writer of {self._transactional_id} failed before: open a new one")
+            raise Fenced(f"this writer of {self._transactional_id} failed before, or was closed: open a new one")
         try:
             self.broker.check_epoch(self._transactional_id, self._epoch)
             return self.broker.commit(records)
         except PortError:
             self._dead = True
             raise
+
+    async def close(self) -> None:
+        self._dead = True

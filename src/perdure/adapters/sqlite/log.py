@@ -138,6 +138,9 @@ class _SqliteWriter(Writer):
             raise
         return await self._database.write_records(records, self._check_in_thread, self._die)
 
+    async def close(self) -> None:
+        self._dead = True
+
     def _check_in_thread(self) -> None:
         self._check_alive()
         if self._database.epochs[self._transactional_id] != self._epoch:
@@ -146,7 +149,7 @@ class _SqliteWriter(Writer):
 
     def _check_alive(self) -> None:
         if self._dead:
-            raise Fenced(f"this writer of {self._transactional_id} failed before: open a new one")
+            raise Fenced(f"this writer of {self._transactional_id} failed before, or was closed: open a new one")
 
     def _die(self) -> None:
         self._dead = True

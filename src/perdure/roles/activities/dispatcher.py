@@ -186,8 +186,9 @@ class Dispatcher:
             self._run(attempt)
 
     def _run(self, attempt: Attempt) -> None:
-        if attempt.expired or self._draining:
-            # The lease was too long on its way, or there is no time left: nothing has run, the claim stands for it.
+        if attempt.expired or self._draining or not attempt.origin.live:
+            # The lease was too long on its way, or there is no time left, or the record is another worker's by now: nothing
+            # has run, the claim stands for it.
             if attempt.expired:
                 attempt.settle()
             self._release(attempt)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
 from perdure.codec.avro import decode
+from perdure.core.commands import InspectInstance
 from perdure.core.events import Event, WorkflowStarted
 from perdure.core.instance import Instance, apply
 from perdure.core.limits import MINTED_ID_SECONDS
@@ -30,6 +31,7 @@ log = structlog.get_logger("perdure.orchestrator")
 
 MINT_SLACK_US = 5_000_000  # how far a client's clock may run ahead of an owner's
 RECENT_MAX = 200_000
+QUESTIONS_PARKED_MAX = 10_000  # that wait for instances from the store; one more is not held, its client asks again
 
 
 def minted_at_us(instance_id: str) -> int:
@@ -49,6 +51,7 @@ class Memory:
         self.tail: dict[str, list[Event]] = {}  # unstored events that a takeover found, by instance
         self.lives: OrderedDict[str, Live] = OrderedDict()
         self.parked: dict[str, list[Incoming]] = {}  # requests by the instance whose load they wait for
+        self._asked: set[tuple[str, str]] = set()  # questions among the parked: instance and command id
         self.unreadable: dict[str, str] = {}  # why an instance cannot be loaded, for those that wait for it
         self._loaded: deque[str] = deque()  # parked ones that can be taken
         self.pinned: dict[str, int] = {}  # unstored turns by instance
@@ -143,12 +146,22 @@ class Memory:
 
     def park(self, incoming: Incoming) -> None:
         """Hold a request until its instance is loaded. Later requests of the instance follow it here."""
+        if type(incoming.command) is InspectInstance and not self._has_room_for(incoming):
+            return
         waiting = self.parked.get(incoming.instance_id)
         if waiting is not None:
             waiting.append(incoming)
             return
         self.parked[incoming.instance_id] = [incoming]
         self._wanted.append(incoming.instance_id)
+
+    def _has_room_for(self, question: Incoming) -> bool:
+        """Clients ask again until they are answered: the same question is held once, and not too many of them."""
+        asked = (question.instance_id, question.command.command_id)
+        if asked in self._asked or len(self._asked) >= QUESTIONS_PARKED_MAX:
+            return False
+        self._asked.add(asked)
+        return True
 
     def want(self, instance_ids: Iterable[str]) -> None:
         """Load these though nothing asked for them."""
@@ -170,6 +183,9 @@ class Memory:
                 continue
             room = most - len(taken)
             taken += waiting[:room]
+            if self._asked:
+                questions = (each.command for each in waiting[:room] if type(each.command) is InspectInstance)
+                self._asked.difference_update((key, question.command_id) for question in questions)
             del waiting[:room]
             if not waiting:
                 self._loaded.popleft()
@@ -200,10 +216,14 @@ class Memory:
         wake()
 
     async def _ask(self, keys: list[str]) -> tuple[dict[str, StoredInstance], dict[str, str]]:
-        """Rows of all, events of the active ones; what is wrong with the damaged. Waits for a store that is away."""
+        """Rows of all, events of the active ones; what is wrong with the damaged. Waits for a store that is away.
+
+        Those whose generation begins in the log's tail need nothing of the store.
+        """
         pause = self._settings.retry_s
         damages: dict[str, str] = {}
-        while True:
+        keys = [key for key in keys if not _begins(self.tail.get(key, ()))]
+        while keys:
             try:
                 rows = await self._store.load([key for key in keys if key not in damages], events=False)
                 active = [key for key, found in rows.items() if found.row.status not in _ENDED]
@@ -217,6 +237,7 @@ class Memory:
                 log.warning("the store does not answer; commands that need it wait", error=str(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._settings.retry_s_max)
+        return {}, damages
 
     def _arrived(self, key: str, stored: StoredInstance | None, damage: str) -> None:
         self._stats.loads += 1
@@ -259,10 +280,14 @@ LOADED_AT_ONCE = 1_000
 _ENDED = frozenset(("COMPLETED", "FAILED", "TERMINATED", "PURGED"))
 
 
+def _begins(tail: Sequence[Event]) -> list[int]:
+    """Where generations begin in it."""
+    return [index for index, event in enumerate(tail) if isinstance(event, WorkflowStarted)]
+
+
 def lay_over(instance_id: str, stored: StoredInstance | None, tail: list[Event], damage: str = "") -> Live:
     """What the store has, and over it the events that the log has beyond. `damage`: why the store's cannot be read."""
-    begins = [index for index, event in enumerate(tail) if isinstance(event, WorkflowStarted)]
-    if begins:
+    if begins := _begins(tail):
         return live_from_history(instance_id, tail[begins[-1] :])
     if damage:
         raise ValueError(damage)

@@ -16,6 +16,7 @@ from perdure.ports.errors import (
     OffsetOutOfRange,
     StoreUnavailable,
 )
+from perdure.ports.log import Writer
 from perdure.roles.orchestrator.caution import Caution
 from perdure.roles.orchestrator.kept import Kept
 from perdure.roles.orchestrator.position import Position
@@ -35,6 +36,7 @@ class PartitionOwner:
         self.kept = kept  # before the first takeover what an earlier owner here left; after `run` what this one leaves
         self._stopping = False
         self._served = False
+        self._stored_to: int | None = None  # as far as the tenure before knew
         self.serving = asyncio.Event()
         self.tenure: Tenure | None = None
 
@@ -81,18 +83,37 @@ class PartitionOwner:
         office = self._office
         ports, partition = office.ports, office.partition
         writer = await ports.log.open_writer(f"{ports.topics.namespace}.orchestrator.{partition}")
-        point = await find_resume_point(ports.log, ports.store, ports.topics, partition, office.settings.epoch)
-        _, log_end = await ports.log.bounds(ports.topics.instances, partition)
-        stored_to = await ports.store.stored_to(partition, office.settings.epoch)
-        left = await ports.log.fetch(ports.topics.instances, partition, Position(point.marker).start, 1)
-        kept = await self._take_kept(point)
-        lived = kept is not None or (self._served and point.marker.owner == office.settings.owner)
-        caution = Caution(point.marker, log_end, idle=not left, lived=lived)
-        self.tenure = Tenure(office, writer, point, caution, stored_to, kept)
+        try:
+            self.tenure = await self._tenure_with(writer)
+        except BaseException:
+            await writer.close()
+            raise
         await self.tenure.begin()
         self._served = True
         office.stats.takeovers += 1
         self.serving.set()
+
+    async def _tenure_with(self, writer: Writer) -> Tenure:
+        office = self._office
+        ports, partition, epoch = office.ports, office.partition, office.settings.epoch
+        stored_to = await self._ask_stored_to()
+        point = await find_resume_point(ports.log, ports.store, ports.topics, partition, epoch, stored_to)
+        _, log_end = await ports.log.bounds(ports.topics.instances, partition)
+        left = await ports.log.fetch(ports.topics.instances, partition, Position(point.marker).start, 1)
+        kept = await self._take_kept(point)
+        lived = kept is not None or (self._served and point.marker.owner == office.settings.owner)
+        caution = Caution(point.marker, log_end, idle=not left, lived=lived)
+        return Tenure(office, writer, point, caution, stored_to, kept)
+
+    async def _ask_stored_to(self) -> int:
+        """Without the store what the last tenure here knew: it may be less, and the log has everything above it."""
+        office = self._office
+        try:
+            return await office.ports.store.stored_to(office.partition, office.settings.epoch)
+        except StoreUnavailable:
+            if self._stored_to is None:
+                raise
+            return self._stored_to
 
     async def _serve(self) -> None:
         if self.tenure is not None and not self._stopping:
@@ -102,6 +123,7 @@ class PartitionOwner:
         self.serving.clear()
         tenure, self.tenure = self.tenure, None
         if tenure is not None:
+            self._stored_to = tenure.behind.stored_to
             self.kept = await tenure.end(flush=self._stopping)
 
     async def _take_kept(self, point: ResumePoint) -> Kept | None:

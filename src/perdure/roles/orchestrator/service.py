@@ -74,7 +74,8 @@ class Orchestrator(GroupListener):
             waits = [asyncio.ensure_future(owner.serving.wait()) for owner in unready]
             if len(owners) < len(self._tasks):
                 waits.append(asyncio.ensure_future(self._owned.wait()))
-            await asyncio.wait([*waits, *self._tasks.values()], return_when=asyncio.FIRST_COMPLETED)
+            running = [task for task in self._tasks.values() if not task.done()]
+            await asyncio.wait([*waits, *running], return_when=asyncio.FIRST_COMPLETED)
             for wait in waits:
                 wait.cancel()
 

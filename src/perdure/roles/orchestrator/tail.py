@@ -1,7 +1,8 @@
 """What a takeover finds in the log and the store lacks: each instance of it is loaded, and then stored as it is.
 
-**Law.** Nothing is written behind before all of the tail is in memory: "stored up to" must not pass an event of it. What
-cannot be read stays in the log, which then lets go of no history.
+**Law.** Nothing is written behind before all of the tail is in memory: "stored up to" must not pass an event of it. Of an
+instance that cannot be read the tail stays in the log: "stored up to" does not pass it in this tenure or a later one, until
+the instance was repaired and its tail is stored like any other.
 """
 
 from __future__ import annotations
@@ -37,15 +38,20 @@ class Tail:
         self._following = following
         self._marker_offset = marker_offset
         self._stalled: list[InstanceRow] = []
-        self.unreadable = False  # some of it cannot be stored
+        self._unreadable: set[str] = set()  # their tail cannot be stored
         memory.tail = point.tail
         memory.on_loaded = self._loaded
-        memory.on_unreadable = self._unreadable
+        memory.on_unreadable = self._found_unreadable
 
     @property
-    def is_stored(self) -> bool:
-        """Or about to be: the store is being written."""
+    def is_loaded(self) -> bool:
+        """All that can be: the store is being written."""
         return not self._left
+
+    @property
+    def is_whole(self) -> bool:
+        """Nothing of it has to stay in the log."""
+        return not self._left and not self._unreadable
 
     def begin(self) -> None:
         """Have it loaded."""
@@ -61,7 +67,7 @@ class Tail:
     def _loaded(self, live: Live) -> None:
         instance = live.instance
         key = instance.instance_id
-        if key not in self._left:
+        if key not in self._left and key not in self._unreadable:
             return
         events = self._memory.tail[key]
         self._following.taken_over(live, events)
@@ -78,12 +84,18 @@ class Tail:
             self._stalled.append(instance.row())
         self._done(key)
 
-    def _unreadable(self, instance_id: str) -> None:
+    def _found_unreadable(self, instance_id: str) -> None:
         if instance_id in self._left:
-            self.unreadable = True
+            self._unreadable.add(instance_id)
+            self._behind.floor = self._behind.stored_to
             self._done(instance_id)
 
     def _done(self, instance_id: str) -> None:
-        self._left.discard(instance_id)
-        if not self._left:
-            self._behind.start(self._behind.stored_to)
+        if instance_id in self._left:
+            self._left.remove(instance_id)
+            if not self._left:
+                self._behind.start(self._behind.stored_to)
+        else:  # repaired
+            self._unreadable.remove(instance_id)
+            if not self._unreadable:
+                self._behind.floor = None

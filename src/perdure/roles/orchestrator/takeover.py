@@ -37,9 +37,10 @@ class ResumePoint:
     tail: dict[str, list[Event]] = field(default_factory=dict)  # events after what is stored, by instance
 
 
-async def find_resume_point(log: Log, store: HistoryStore, topics: Topics, partition: int, epoch: int) -> ResumePoint:
+async def find_resume_point(
+    log: Log, store: HistoryStore, topics: Topics, partition: int, epoch: int, stored_to: int
+) -> ResumePoint:
     """Read the tail. Raises ResumePointMissing."""
-    stored_to = await store.stored_to(partition, epoch)
     start, end = await log.bounds(topics.history, partition)
     if end < stored_to:
         raise ResumePointMissing(
@@ -57,40 +58,40 @@ async def find_resume_point(log: Log, store: HistoryStore, topics: Topics, parti
                 point.tail.setdefault(record.key.decode(), []).append(event)
         offset = records[-1].offset + 1
     if point.marker_offset < 0 and not point.tail:
-        await _resume_from_store(point, store, partition, epoch, end)
+        await _resume_from_store(point, store, partition, epoch, end, stored_to)
     if point.marker.epoch > epoch:
         raise ResumePointMissing(
             f"{topics.history}[{partition}] is at topic epoch {point.marker.epoch}, this service is set to {epoch}: set "
             "PERDURE_EPOCH to what the others have"
         )
-    instances_start, instances_end = await log.bounds(topics.instances, partition)
+    instances_start, _ = await log.bounds(topics.instances, partition)
     if point.marker_offset < 0 and (end > 0 or instances_start > 0):
         raise ResumePointMissing(
             f"{topics.history}[{partition}] has no marker between {max(stored_to, start)} and {end}, and the log has a "
             "past: starting from the beginning would decide commands twice. Restore the topic, or raise the topic epoch"
         )
-    _pass_expired_commands(point.marker, f"{topics.instances}[{partition}]", instances_start, instances_end)
+    first = min([point.marker.next_offset, *point.marker.undecided])
+    if instances_start > first:
+        resting = await store.resting(partition, epoch)
+        known = (
+            resting is not None and resting.offset == point.marker_offset and resting.commands_end >= instances_start
+        )
+        if not known:
+            raise ResumePointMissing(
+                f"{topics.instances}[{partition}] begins at {instances_start}, and commands from {first} on may not have been "
+                "decided: something other than this engine has deleted them (`perdure bootstrap --check` names a topic's "
+                "retention). Restore the topic; or, once you accept their loss, raise the topic epoch"
+            )
+        point.marker.next_offset = instances_start  # between the two there were only records of the broker's own
     return point
 
 
-def _pass_expired_commands(marker: BatchCommitted, place: str, start: int, end: int) -> None:
-    """Commands that somebody else deleted: harmless where all were decided, else an operator has to know."""
-    if start <= min([marker.next_offset, *marker.undecided]):
-        return
-    if marker.undecided or start < end:
-        raise ResumePointMissing(
-            f"{place} begins at {start}, and commands from {min([marker.next_offset, *marker.undecided])} on were not decided "
-            "yet: they were deleted by something other than this engine (`perdure bootstrap --check` names a topic's "
-            "retention). Restore the topic; or, once you accept their loss, raise the topic epoch"
-        )
-    logger.warning("all decided commands have expired; going on at the end", place=place, end=end)
-    marker.next_offset = end
-
-
-async def _resume_from_store(point: ResumePoint, store: HistoryStore, partition: int, epoch: int, end: int) -> None:
+async def _resume_from_store(
+    point: ResumePoint, store: HistoryStore, partition: int, epoch: int, end: int, stored_to: int
+) -> None:
     """A quiet partition's tail has expired: the store has the last marker, if nothing was written to history since."""
     resting = await store.resting(partition, epoch)
-    if resting is None or resting.end != end:
+    if resting is None or resting.end != end or resting.offset < stored_to:
         return
     marker = decode(resting.marker)
     if isinstance(marker, BatchCommitted):

@@ -16,7 +16,7 @@ from perdure.core.commands import InspectInstance
 from perdure.core.events import BatchCommitted
 from perdure.core.limits import HISTORY_EVENTS_WARN, TOMBSTONE_SECONDS
 from perdure.core.turn import Live, Request, Turn
-from perdure.ports.errors import CommitFailed, CommitUnknown, PortError, RecordTooLarge, StoreUnavailable
+from perdure.ports.errors import CommitFailed, CommitUnknown, PortError, RecordTooLarge
 from perdure.ports.log import Outgoing, Writer
 from perdure.ports.store import Resting
 from perdure.roles.orchestrator.batch import Batch
@@ -75,6 +75,7 @@ class Tenure:
         self._stopped = False  # `serve` has returned: nothing is decided that was not given to a commit
         self._deleted_to = 0
         self._swept_at = 0.0
+        self._forgetting: asyncio.Task[None] | None = None  # beside the loop: it takes as long as the store likes
         self._tail = Tail(point, self.memory, self.behind, self.following, lambda: self.marker_offset)
         self._at_rest: BatchCommitted | None = None  # the last marker, while nothing is on its way after it
         self.behind.stored_to = stored_to
@@ -112,10 +113,14 @@ class Tenure:
         failed = False
         if commit is not None:
             failed = (await asyncio.gather(commit, return_exceptions=True))[0] is not None
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            await asyncio.gather(self._forgetting, return_exceptions=True)
+        await self._writer.close()
         self.memory.stop()
-        await self.behind.stop(flush=flush and self._tail.is_stored)
+        await self.behind.stop(flush=flush and self._tail.is_loaded)
         kept = Kept(self.memory, self.marker_offset, self.office.waiters)
-        if flush and self._stopped and not failed and self._tail.is_stored:
+        if flush and self._stopped and not failed and self._tail.is_whole:
             return kept
         if kept.running:
             await self.office.decider.let_go(kept.running)
@@ -166,7 +171,8 @@ class Tenure:
         if now - self._swept_at > SWEEP_SECONDS:
             self._swept_at = now
             self.office.waiters.sweep(now)
-            await self._forget_tombstones()
+            if self._forgetting is None or self._forgetting.done():
+                self._forgetting = asyncio.get_running_loop().create_task(self._forget_tombstones())
 
     async def _forget_tombstones(self) -> None:
         """Purged ids are known for a week. One owner does it for all."""
@@ -175,7 +181,7 @@ class Tenure:
         before_us = self.office.ports.clock.now_us() - TOMBSTONE_SECONDS * 1_000_000
         try:
             await self.office.ports.store.forget_tombstones(before_us)
-        except StoreUnavailable as error:
+        except PortError as error:
             log.info("old tombstones stay for now", error=str(error))
 
     async def _name_before_trying(self, incoming: list[Incoming]) -> None:
@@ -329,11 +335,15 @@ class Tenure:
         The end of history is proof of it only if nothing was on its way when it was read.
         """
         marker, ports, partition = self._at_rest, self.office.ports, self.office.partition
-        if marker is None or self._tail.unreadable:
+        if marker is None or not self._tail.is_whole:
             return
         _, end = await ports.log.bounds(ports.topics.history, partition)
-        if self._at_rest is marker:
-            resting = Resting(self.marker_offset, encode(marker), end)
+        after = await ports.log.fetch(ports.topics.history, partition, self.marker_offset + 1, 1)
+        if self._at_rest is marker and not after:  # nothing of ours is on its way, and nobody else has come
+            # Nothing was read since the marker: what the reader has passed are the broker's own records.
+            unread = self.position.next_offset == marker.next_offset and not marker.undecided
+            commands_end = self.office.reader.position if unread else marker.next_offset
+            resting = Resting(self.marker_offset, encode(marker), end, commands_end)
             await ports.store.rest(partition, self.office.settings.epoch, resting)
 
     async def _answer(self, answers: list[Outgoing]) -> None:
@@ -358,8 +368,7 @@ class Tenure:
         ports, partition = self.office.ports, self.office.partition
         try:
             await ports.log.delete_before(ports.topics.instances, partition, lowest)
-            if not self._tail.unreadable:
-                await ports.log.delete_before(ports.topics.history, partition, marker.stored_to)
+            await ports.log.delete_before(ports.topics.history, partition, marker.stored_to)
             await self.office.reader.commit(lowest, lazy=True)
         except PortError as error:
             log.info("the log keeps what could go; later", partition=partition, error=str(error))

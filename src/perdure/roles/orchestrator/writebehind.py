@@ -53,6 +53,7 @@ class WriteBehind:
         self._marker = -1
         self._bytes = 0
         self.stored_to = 0
+        self.floor: int | None = None  # "stored up to" goes no further while something above it cannot be stored
         self._news = asyncio.Event()
         self._caught_up = asyncio.Event()
         self._caught_up.set()
@@ -155,8 +156,9 @@ class WriteBehind:
             return
         self._dirty, self._counts, self._bytes = {}, {}, 0
         position = (self._settings.epoch << 48) | marker
+        reached = marker if self.floor is None else min(marker, self.floor)
         try:
-            await self._store.append(self._partition, marker, position, list(dirty.values()))
+            await self._store.append(self._partition, reached, position, list(dirty.values()))
         except BaseException:
             for turn in self._dirty.values():
                 merge(dirty, turn.row, turn.events)
@@ -165,7 +167,7 @@ class WriteBehind:
             self._dirty, self._counts, self._bytes = dirty, counts, self._bytes + size
             self._news.set()
             raise
-        self.stored_to = marker
+        self.stored_to = reached
         self._unpin(counts)
         self.on_stored()
         if self._bytes <= self._settings.store_lag_bytes_max:

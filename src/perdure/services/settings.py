@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,14 +21,16 @@ from perdure.gateway.settings import GatewaySettings
 __all__ = [
     "HEALTH_PORTS",
     "PARTITIONS_DEFAULT",
+    "LogClientSettings",
     "ServiceSettings",
     "SettingsWrong",
+    "read_client_settings",
     "read_gateway_settings",
     "read_settings",
 ]
 
-PARTITIONS_DEFAULT: Final = 16
-"""Enough for sixteen orchestrators; each partition costs a producer, and commits of its own when there is little to do.
+PARTITIONS_DEFAULT: Final = 4
+"""Enough for four orchestrators; each partition costs a producer, and commits of its own (docs/performance.md).
 The count cannot be changed later: ids would move."""
 
 HEALTH_PORTS: Final = {"orchestrator": 9401, "activity-worker": 9402, "timer": 9403, "gateway": 9404}
@@ -160,14 +163,37 @@ class ServiceSettings(BaseSettings):
             raise ValueError(f"{_variable(side, name)} names no file that can be read: {path}")
 
 
+class LogClientSettings(ServiceSettings):
+    """Of a client over the log: of PERDURE_STORE nothing is asked."""
+
+    store: str = ""
+
+    @field_validator("store")
+    @classmethod
+    def _store_is_cassandra(cls, given: str) -> str:
+        return given
+
+
+Settings = TypeVar("Settings", bound=ServiceSettings)
+
+
 def read_settings(**given: object) -> ServiceSettings:
     """From the environment; `given` comes before it, None excepted. Raises SettingsWrong, telling all that is wrong."""
+    return _read(ServiceSettings, given)
+
+
+def read_client_settings(address: str) -> LogClientSettings:
+    """What the environment says of Kafka at `address` (kafka://host:port,host:port). Raises SettingsWrong."""
+    return _read(LogClientSettings, {"log": address})
+
+
+def _read(kind: type[Settings], given: Mapping[str, Any]) -> Settings:
     unknown = sorted(
         name for name in os.environ if name.startswith(_CHECKED_PREFIXES) and name not in _variables()
     )  # fmt: skip
     faults = [f"{name} is no setting of Perdure: see docs/services.md for those there are" for name in unknown]
     try:
-        settings = ServiceSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        settings = kind(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         faults += [_told(each["loc"], each["type"], each["msg"]) for each in error.errors(include_input=False)]
         raise SettingsWrong("; ".join(faults)) from None

@@ -18,7 +18,7 @@ def test_two_addresses_are_enough():
     settings = read_settings()
     assert settings.kafka_servers == ("127.0.0.1:9092",)
     assert (settings.cassandra_hosts, settings.keyspace) == ((("127.0.0.1", 9042),), "perdure")
-    assert (settings.namespace, settings.epoch, settings.partitions) == ("perdure", 0, 16)
+    assert (settings.namespace, settings.epoch, settings.partitions) == ("perdure", 0, 4)
     assert (settings.replication, settings.insync_min) == (3, 2)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perdure.client.discovery import Endpoint, Given, client_of, find_engine, http_client
+from perdure.client.discovery import Endpoint, Given, client_of, find_engine, remote_client
 from perdure.client.portal import HerePortal
 from perdure.client.relayed import RelayedWorkflowClient
 from perdure.client.sync import WorkflowClient
@@ -12,7 +12,7 @@ __all__ = ["DaprWorkflowClient"]
 
 
 class DaprWorkflowClient(RelayedWorkflowClient):
-    """Finds its engine as the blocking one does. Over HTTP it belongs to the loop that uses it first."""
+    """Finds its engine as the blocking one does. Over HTTP or Kafka it belongs to the loop that uses it first."""
 
     def __init__(
         self,
@@ -26,6 +26,6 @@ class DaprWorkflowClient(RelayedWorkflowClient):
         if isinstance(found, WorkflowClient):
             super().__init__(found.inner, found.portal)
         elif isinstance(found, Endpoint):
-            super().__init__(http_client(found, app), HerePortal(), owned=True)
+            super().__init__(remote_client(found, app), HerePortal(), owned=True)
         else:
             super().__init__(*client_of(found, app))

@@ -11,7 +11,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from perdure.client.discovery import Endpoint, Given, client_of, find_engine, http_client
+from perdure.client.discovery import Endpoint, Given, client_of, find_engine, remote_client
 from perdure.client.errors import InstanceNotFound
 from perdure.client.portal import ThreadPortal
 from perdure.client.sync import WorkflowClient
@@ -27,8 +27,8 @@ __all__ = ["DaprClient", "DaprWorkflowClient", "GetWorkflowResponse", "StartWork
 class DaprWorkflowClient(WorkflowClient):
     """The blocking client, by itself: `DaprWorkflowClient()` finds its engine (see `perdure.client.discovery`).
 
-    `host` may also be an engine, another client, or a URL; `host` and `port` are the gateway's HTTP address. Raises
-    EngineNotFound.
+    `host` may also be an engine, another client, a URL, or kafka://host:port, which needs no gateway (docs/services.md);
+    `host` and `port` are the gateway's HTTP address. Raises EngineNotFound, and ValueError for what is no address.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class DaprWorkflowClient(WorkflowClient):
         if isinstance(found, WorkflowClient):
             super().__init__(found.inner, found.portal)
         elif isinstance(found, Endpoint):
-            super().__init__(http_client(found, app), ThreadPortal(), owned=True)
+            super().__init__(remote_client(found, app), ThreadPortal(), owned=True)
         else:
             super().__init__(*client_of(found, app))
 

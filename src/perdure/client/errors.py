@@ -12,7 +12,7 @@ from perdure.core.errors import PayloadTooLarge, PerdureError
 
 __all__ = [
     "CommandRejected", "EngineInternalError", "EngineNotFound", "EngineStopped", "EngineUnavailable",
-    "EventBufferFull", "InstanceIdTooLong", "InstanceNotFound", "InvalidInstanceId", "InvalidName", "NotFinished",
+    "EventBufferFull", "GatewayNeeded", "InstanceIdTooLong", "InstanceNotFound", "InvalidInstanceId", "InvalidName", "NotFinished",
     "NotRunning", "Unauthorized", "UnknownWorkflowError", "WorkflowAlreadyExists", "reason_of", "rejection_error",
 ]  # fmt: skip
 
@@ -26,7 +26,17 @@ class EngineStopped(PerdureError):
 
 
 class EngineUnavailable(PerdureError, ConnectionError):
-    """The gateway cannot be reached, or says that its engine cannot."""
+    """The gateway, or Kafka, cannot be reached; or the gateway says that its engine cannot."""
+
+
+class GatewayNeeded(PerdureError):
+    """A client over the log was asked for what lies in the history store, which only a gateway reaches."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} from the history store, which a client over the log does not reach: give the client a gateway's "
+            "URL (`perdure run gateway` starts one)"
+        )
 
 
 class Unauthorized(PerdureError):

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from perdure.client.errors import EngineStopped, InstanceNotFound, rejection_error
+from perdure.client.errors import EngineStopped, GatewayNeeded, InstanceNotFound, rejection_error
 from perdure.client.ids import IdMint
 from perdure.client.inbox import Inbox
 from perdure.client.requests import Requests
@@ -30,12 +30,15 @@ __all__ = ["LogTransport"]
 
 
 class LogTransport(Transport):
-    """Closes neither the log nor the store. Opens its inbox with the first request, or by `open`."""
+    """Closes neither the log nor the store. Opens its inbox with the first request, or by `open`.
+
+    Without a store, `list` and `history` raise GatewayNeeded; all else goes by the log alone.
+    """
 
     def __init__(
         self,
         log: Log,
-        store: HistoryStore,
+        store: HistoryStore | None,
         topics: Topics,
         entropy: Entropy,
         clock: Clock,
@@ -97,9 +100,13 @@ class LogTransport(Transport):
         raise rejection_error(reply.reason, reply.message)
 
     async def list(self, where: Filter, limit: int, after: str = "") -> Page:
+        if self._store is None:
+            raise GatewayNeeded("lists (and terminating or purging by a filter) come")
         return await self._store.list(where, limit, after)
 
     async def history(self, instance_id: str) -> Sequence[Any]:
+        if self._store is None:
+            raise GatewayNeeded("a history comes")
         try:
             known = await self.inspect(instance_id, timeout_s=CATCH_UP_SECONDS)
         except TimeoutError:
@@ -111,7 +118,8 @@ class LogTransport(Transport):
     async def check(self) -> None:
         await self.open()
         await self._log.bounds(self._topics.instances, 0)
-        await self._store.stored_to(0)
+        if self._store is not None:
+            await self._store.stored_to(0)
 
     def fail_pending(self, error: Exception) -> None:
         """Whoever waits now is told; later requests are asked as ever."""

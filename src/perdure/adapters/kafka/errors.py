@@ -51,5 +51,6 @@ def topic_missing(topic: str) -> TopicMissing:
 def unreachable(servers: tuple[str, ...], error: BaseException | None) -> LogUnavailable:
     why = reason(error) if isinstance(error, KafkaError) else "no answer in time"
     return LogUnavailable(
-        f"Kafka at {', '.join(servers)} cannot be used ({why}): check PERDURE_LOG and that the brokers run"
+        f"Kafka at {', '.join(servers)} cannot be used ({why}): check the address (PERDURE_LOG, or "
+        "what the client was given) and that the brokers run"
     )

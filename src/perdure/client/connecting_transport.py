@@ -1,0 +1,93 @@
+"""The log as transport for a client that has no engine and no gateway: over a log of its own.
+
+It connects with the first request, and anew with the next one after reading answers had ended for good. Whoever is
+refused a connection is told so at once; the following request tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from perdure.client.errors import EngineStopped, EngineUnavailable, GatewayNeeded
+from perdure.client.ids import IdMint
+from perdure.client.log_transport import LogTransport
+from perdure.client.transport import ClientCommand, Transport, Until
+from perdure.core.names import Topics
+from perdure.core.replies import InstanceSnapshot, Reply
+from perdure.ports.clock import Clock, Entropy
+from perdure.ports.errors import PortError
+from perdure.ports.log import Log
+from perdure.ports.store import Filter, Page
+
+__all__ = ["ConnectingTransport"]
+
+
+class ConnectingTransport(Transport):
+    """Owns the log that `connect` gives, and closes it. Reaches no store: `list` and `history` raise GatewayNeeded."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Log]], topics: Topics, entropy: Entropy, clock: Clock) -> None:
+        self.ids = IdMint(clock, entropy)
+        self._connect = connect
+        self._topics = topics
+        self._entropy = entropy
+        self._clock = clock
+        self._log: Log | None = None
+        self._inner: LogTransport | None = None
+        self._has_ended = False  # answers of this connection cannot be read any more
+        self._is_closed = False
+        self._changing = asyncio.Lock()
+
+    async def send(self, instance_id: str, command: ClientCommand, *, timeout_s: float | None = None) -> Reply:
+        return await (await self._connected()).send(instance_id, command, timeout_s=timeout_s)
+
+    async def inspect(
+        self, instance_id: str, *, until: Until = "now", timeout_s: float | None = None, detail: bool = False
+    ) -> InstanceSnapshot | None:
+        connected = await self._connected()
+        return await connected.inspect(instance_id, until=until, timeout_s=timeout_s, detail=detail)
+
+    async def list(self, where: Filter, limit: int, after: str = "") -> Page:
+        del where, limit, after
+        raise GatewayNeeded("lists (and terminating or purging by a filter) come")
+
+    async def history(self, instance_id: str) -> Sequence[Any]:
+        del instance_id
+        raise GatewayNeeded("a history comes")
+
+    async def check(self) -> None:
+        await (await self._connected()).check()
+
+    async def close(self) -> None:
+        self._is_closed = True
+        async with self._changing:
+            await self._give_back()
+
+    async def _connected(self) -> LogTransport:
+        async with self._changing:
+            if self._is_closed:
+                raise EngineStopped("the client was closed")
+            if self._has_ended:
+                await self._give_back()
+            if self._inner is None:
+                try:
+                    self._log = await self._connect()
+                except PortError as error:
+                    raise EngineUnavailable(str(error)) from None
+                self._inner = LogTransport(self._log, None, self._topics, self._entropy, self._clock)
+                self._inner.on_end = self._ended
+            return self._inner
+
+    async def _give_back(self) -> None:
+        inner, log, self._inner, self._log, self._has_ended = self._inner, self._log, None, None, False
+        try:
+            if inner is not None:
+                await inner.close()
+        finally:
+            if log is not None:
+                await log.close()
+
+    def _ended(self, error: Exception) -> None:
+        del error  # those who wait were told it
+        self._has_ended = True

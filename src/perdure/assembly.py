@@ -11,6 +11,7 @@ import dataclasses
 import gc
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ __all__ = [
     "Engine",
     "EngineFailed",
     "EngineSettings",
+    "Findings",
     "Ports",
     "cassandra_settings",
     "check_log_limits",
@@ -72,9 +74,17 @@ class EngineFailed(PerdureError):
     """The engine cannot go on in this process: the text says why and what to do."""
 
 
+Findings = tuple[list[str], list[str]]
+"""What has to be put right, and what is worth knowing, in sentences."""
+
+
+async def _nothing_found() -> Findings:
+    return [], []
+
+
 @dataclass(slots=True)
 class Ports:
-    """Everything outside. `close` gives it back."""
+    """Everything outside. `close` gives it back. `store_limits` compares the store's limits with what is written to it."""
 
     log: Log
     store: HistoryStore
@@ -82,6 +92,7 @@ class Ports:
     clock: Clock
     entropy: Entropy
     close: Callable[[], Awaitable[None]]
+    store_limits: Callable[[], Awaitable[Findings]] = _nothing_found
 
 
 @dataclass(slots=True)
@@ -198,8 +209,8 @@ async def kafka_log(settings: ServiceSettings, client_id: str) -> Log:
     return opened
 
 
-async def check_log_limits(opened: Log, topics: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(what has to be put right, what is worth knowing) of topics and brokers, in sentences. Raises LogUnavailable."""
+async def check_log_limits(opened: Log, topics: Sequence[str]) -> Findings:
+    """Of topics and brokers. Raises LogUnavailable."""
     from perdure.adapters.kafka import KafkaLog  # noqa: PLC0415
 
     if not isinstance(opened, KafkaLog):
@@ -221,12 +232,13 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
         raise
 
     async def close() -> None:
-        await opened.close()
-        await driver.close()
+        # At once: where Kafka does not answer, its close outlasts the caller's patience, and the session would stay.
+        await asyncio.gather(opened.close(), driver.close())
 
     store = cassandra.CassandraHistoryStore(driver, settings.namespace)
     timers = cassandra.CassandraTimerStore(driver, settings.namespace)
-    return Ports(opened, store, timers, clock, SystemEntropy(), close)
+    limits = partial(cassandra.check_limits, driver)
+    return Ports(opened, store, timers, clock, SystemEntropy(), close, limits)
 
 
 def _check_files(side: str, read: Callable[[], object]) -> None:
@@ -292,8 +304,9 @@ class Engine:
         )
         self.worker = self._make_worker(slots)
         self.timers = TimerService(
-            log=ports.log, store=ports.timers, clock=ports.clock, topics=self.topics, settings=settings.timers
-        )
+            log=ports.log, store=ports.timers, clock=ports.clock, topics=self.topics, settings=settings.timers,
+            on_failure=self._part_failed,
+        )  # fmt: skip
         self.transport = LogTransport(ports.log, ports.store, self.topics, ports.entropy, ports.clock)
         self._started = True
         try:
@@ -336,7 +349,7 @@ class Engine:
         ports = self.ports
         return ActivityWorker(
             app=self.app, log=ports.log, clock=ports.clock, topics=self.topics, slots=slots,
-            settings=self.settings.activities, on_exhausted=self._worker_is_exhausted,
+            settings=self.settings.activities, on_exhausted=self._worker_is_exhausted, on_failure=self._part_failed,
         )  # fmt: skip
 
     def _worker_is_exhausted(self) -> None:
@@ -358,6 +371,10 @@ class Engine:
         self.transport.fail_pending(
             EngineUnavailable(f"{error}. The request may still take effect: repeat it under the same command ID")
         )
+
+    def _part_failed(self, error: BaseException) -> None:
+        """Of timers or activities: what it served is not served any more, in this process."""
+        self._fail(f"{type(error).__name__}: {error}")
 
     def _fail(self, reason: str) -> None:
         failure = EngineFailed(f"{reason}: the process has to be restarted; nothing accepted is lost")

@@ -1,5 +1,6 @@
 """An engine in trouble tells whoever waits, goes on when it can, and harms nobody meanwhile."""
 
+import asyncio
 import contextlib
 import threading
 from datetime import timedelta
@@ -9,7 +10,7 @@ import pytest
 import perdure as wf
 from perdure.adapters.memory import Fault
 from perdure.adapters.system import SystemClock, SystemEntropy
-from perdure.assembly import Engine, memory_ports
+from perdure.assembly import Engine, EngineFailed, memory_ports
 from perdure.client.client import AsyncWorkflowClient
 from perdure.client.errors import EngineUnavailable
 
@@ -30,6 +31,11 @@ def quick(ctx, value):
 @app.workflow
 def hangs(ctx, _):
     yield ctx.call_activity(stuck, timeout=timedelta(milliseconds=100))
+
+
+@app.workflow
+def waits(ctx, _):
+    yield ctx.wait_for_external_event("go")
 
 
 @app.workflow
@@ -68,4 +74,32 @@ async def test_whoever_waits_while_nothing_can_be_committed_is_told_why():
         state = await client.wait_for_workflow_completion("a", timeout_in_seconds=30)
         assert state.serialized_output == "1"
     finally:
+        await engine.stop()
+
+
+@pytest.mark.parametrize("part", ["timers", "activities"])
+async def test_a_part_that_ends_by_a_defect_ends_the_engine_and_tells_whoever_waits(part):
+    """Else its timers would never fire, or its activities never run, in a process that looks alive."""
+    engine = Engine(app, memory_ports(SystemClock(), SystemEntropy()))
+    await engine.start()
+    client = AsyncWorkflowClient(engine.transport, app=app)
+    instance = await client.schedule_new_workflow(waits)
+    waiting = asyncio.ensure_future(client.wait_for_workflow_completion(instance, timeout_in_seconds=60))
+
+    async def dies():
+        raise ZeroDivisionError("a defect")
+
+    try:
+        await client.schedule_new_workflow(goes, input="x")  # the waiting one is on its way before it
+        ended = engine.timers.shards[0]._main_ended if part == "timers" else engine.worker.feeds[0]._task_ended
+        asyncio.ensure_future(dies()).add_done_callback(ended)
+        async with asyncio.timeout(30):
+            await engine.failed.wait()
+        assert "ZeroDivisionError: a defect: the process has to be restarted" in str(engine.failure)
+        with pytest.raises(EngineFailed):
+            await waiting
+        with pytest.raises(EngineFailed):
+            await client.schedule_new_workflow(goes, input="x")
+    finally:
+        waiting.cancel()
         await engine.stop()

@@ -158,7 +158,7 @@ def test_the_plan_is_printed_without_a_connection(environment):
         assert part in told.output, part
     assert "tiger-9" not in told.output
     plan = json.loads(run("--print", "--json").stdout)
-    assert {topic["partitions"] for topic in plan["topics"] if topic["name"] == "perdure.history"} == {16}
+    assert {topic["partitions"] for topic in plan["topics"] if topic["name"] == "perdure.history"} == {4}
 
 
 def test_one_copy_is_for_development_only():

@@ -77,9 +77,11 @@ async def _brokers_checked(log: Log) -> list[str]:
 
 
 async def _tables_checked(settings: ServiceSettings, *, development: bool) -> list[str]:
-    replication = await check_tables(settings)
+    replication, (wrong, notes) = await check_tables(settings)
+    for text in notes:
+        told.warning("worth knowing", note=text)
     data_centre = None if development else settings.cassandra_datacenter
-    return replication_faults(settings.keyspace, replication, data_centre, settings.replication)
+    return wrong + replication_faults(settings.keyspace, replication, data_centre, settings.replication)
 
 
 def _check_data_centre(settings: ServiceSettings, *, development: bool) -> None:

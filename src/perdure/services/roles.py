@@ -179,7 +179,12 @@ class OrchestratorRole(Role):
     async def unready(self) -> str:
         owners = {} if self.orchestrator is None else self.orchestrator.owners
         waiting = sorted(number for number, owner in owners.items() if not owner.serving.is_set())
-        return f"partitions {', '.join(map(str, waiting))} are being taken over" if waiting else ""
+        if waiting:
+            return f"partitions {', '.join(map(str, waiting))} are being taken over"
+        full = [number for number, tenure in self._tenures().items() if tenure.behind.full]
+        if full:
+            return f"partitions {', '.join(map(str, full))} read nothing more until the store takes what waits for it"
+        return ""
 
     def _tenures(self) -> dict[int, Tenure]:
         owners = {} if self.orchestrator is None else self.orchestrator.owners
@@ -276,7 +281,12 @@ class TimerRole(Role):
     async def unready(self) -> str:
         shards = {} if self.timers is None else self.timers.shards
         closed = sorted(number for number, shard in shards.items() if shard.position is None)
-        return f"shards {', '.join(map(str, closed))} are being opened" if closed else ""
+        if closed:
+            return f"shards {', '.join(map(str, closed))} are being opened"
+        full = sorted(number for number, shard in shards.items() if shard.held)
+        if full:
+            return f"shards {', '.join(map(str, full))} read nothing more until the store takes what waits for it"
+        return ""
 
     def positions(self) -> Positions:
         shards = {} if self.timers is None else self.timers.shards

@@ -34,6 +34,11 @@ async def checked_ports(settings: ServiceSettings, role: str, owner: str) -> Por
             log.warning("a broker is not set as the engine needs it", difference=text)
         for text in notes:
             log.info("worth knowing of a broker", note=text)
+        wrong, notes = await ports.store_limits()
+        for text in wrong:
+            log.warning("the store is not set as the engine needs it", difference=text)
+        for text in notes:
+            log.info("worth knowing of the store", note=text)
     except BaseException:
         await ports.close()
         raise

@@ -89,6 +89,11 @@ class WriteBehind:
         """Committed but not stored yet."""
         return self._bytes
 
+    @property
+    def full(self) -> bool:
+        """So much waits for the store that the owner reads nothing more."""
+        return not self._caught_up.is_set()
+
     async def room(self) -> None:
         """Wait while the store is too far behind, or until `release`."""
         await self._caught_up.wait()

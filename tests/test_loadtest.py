@@ -1,5 +1,6 @@
 """The benchmark runs; its figures are nobody's assertion."""
 
+import json
 import os
 import socket
 import subprocess
@@ -9,15 +10,18 @@ from pathlib import Path
 import pytest
 
 from loadtest.processes import Meter, cpu_seconds, resident_bytes, server_of
+from tests.on_brokers import cassandra_address, kafka_address
+
+__all__ = ["cassandra_address", "kafka_address"]
 
 ROOT = Path(__file__).parent.parent
 
 on_linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="CPU is counted from /proc")
 
 
-def run(*arguments):
-    command = [sys.executable, "-m", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+def run(*arguments, **environ):
+    command, environ = [sys.executable, "-m", *arguments], {**os.environ, **environ}
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=240, check=False)
 
 
 def test_every_scenario_of_the_benchmark_runs(tmp_path):
@@ -25,6 +29,38 @@ def test_every_scenario_of_the_benchmark_runs(tmp_path):
     assert ran.returncode == 0, ran.stdout + ran.stderr
     for scenario in ("throughput", "alone", "sequence", "fan-out", "timers"):
         assert scenario in ran.stdout
+
+
+@on_linux
+@pytest.mark.brokers
+@pytest.mark.slow
+def test_the_benchmark_runs_on_services_and_counts_every_process(kafka_address, cassandra_address, tmp_path):
+    begun = ["--target", "kafka", "--kafka", kafka_address, "--cassandra", cassandra_address]
+    small = ["--only", "throughput", "--divide", "80", "--partitions", "2", "--outstanding", "20"]
+    told = tmp_path / "figures.json"
+    # A wide terminal: what does not fit a table is cut.
+    ran = run("loadtest", *begun, *small, "--folder", str(tmp_path), "--json", str(told), COLUMNS="200")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "Traceback" not in ran.stderr
+    scenario = json.loads(told.read_text(encoding="utf-8"))["scenarios"]["throughput"]
+    figures = {figure["name"]: figure["value"] for figure in scenario["figures"]}
+    for name in figures:
+        assert name in ran.stdout
+    assert figures["workflows a second"] > 0
+    assert figures["commits a workflow"] > 0
+    events = figures["events a commit"] * figures["commits a workflow"]
+    assert events == pytest.approx(12, abs=0.5)  # begun, five steps of two, ended
+    (split,) = scenario["splits"].values()
+    servers = {name for name, address in (("kafka", kafka_address), ("cassandra", cassandra_address)) if seen(address)}
+    assert split.keys() == {"client", "orchestrator", "activity-worker", "timer"} | servers
+    # Nothing here waits for a timer: its service may use less than what is counted at all.
+    assert {process for process, spent in split.items() if spent <= 0} <= {"timer"}
+    assert figures["CPU a workflow, all in"] == pytest.approx(sum(split.values()))
+
+
+def seen(address):
+    """Whether a server's process is one of this machine's, which a container's need not be."""
+    return server_of(int(address.rpartition(":")[2])) is not None
 
 
 def test_a_scenario_that_there_is_not_is_told_with_those_there_are():

@@ -27,6 +27,7 @@ PROVES_KAFKA = (
     "tests/client/",
     "tests/gateway/",
     "tests/integration/services/",
+    "tests/integration/telemetry/",
     "tests/faults/",
 )
 GUARD = "perdure.workflow.guard"

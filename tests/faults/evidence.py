@@ -48,3 +48,8 @@ class Evidence:
 
 def ledger_lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def attempt_of(line):
+    """Which attempt a line of the ledger tells of."""
+    return tuple(line[name] for name in ("instance", "run", "generation", "task", "attempt"))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
+
+import httpx
 
 from tests.faults.report import Report
 from tests.integration.services.processes import ROOT, Cluster
@@ -60,8 +63,24 @@ class Fleet:
     def ready(self, role, service):
         """Wait until it is; a gateway is then the one that clients ask."""
         told = service.ready()
+        service.probes = told["probes"]
         if role == "gateway":
             self.gateway = told["gateway"]
+
+    def owns(self, service):
+        """How many partitions or shards a process says that it serves."""
+        text = httpx.get(f"{service.probes}/metrics", timeout=20, trust_env=False).text
+        return int(float(re.search(r"^perdure_partitions (\S+)$", text, re.MULTILINE)[1]))
+
+    def shared(self, role):
+        """Wait until every process of this role has its part, and all partitions are somebody's."""
+
+        def parts():
+            owned = [self.owns(each) for each in self.services[role]]
+            return owned if all(owned) and sum(owned) == PARTITIONS else None
+
+        owned = self.wait_for(parts, f"each {role} has a part")
+        self.report.note(f"the partitions of each {role}: {owned}")
 
     def send(self, role, number, place=0):
         service = self.services[role][place]

@@ -15,7 +15,7 @@ from tests.faults.program import answer_to, given_to
 
 PAUSE_SECONDS = 0.2
 IN_FLIGHT_MAX = 300  # clients that wait: above it no new ones come, so that a slow machine gets behind no further
-REPEAT_EVERY = 7  # one command of so many is sent again although it was answered
+REPEAT_EVERY = 6  # one command of so many is sent again although it was answered; no divisor with the workflows' count
 
 
 class Load:

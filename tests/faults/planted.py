@@ -40,6 +40,16 @@ def results_are_sent_twice():
     Outbox.put = planted
 
 
+def what_runs_is_given_away():
+    """A worker whose partition is taken leaves no lease for what runs."""
+    from perdure.roles.activities.dispatcher import Dispatcher
+
+    async def planted(self, origins, within_s):
+        pass
+
+    Dispatcher.hand_over = planted
+
+
 def tail_is_not_read():
     """What was committed and not yet stored is forgotten at a takeover."""
     from perdure.roles.orchestrator import owner
@@ -116,8 +126,8 @@ def nobody_is_fenced():
 FAULTS = {
     each.__name__: each
     for each in (
-        results_count_twice, results_are_sent_twice, tail_is_not_read, position_runs_ahead, store_forgets,
-        hangs_before_commit, nobody_is_fenced,
+        results_count_twice, results_are_sent_twice, what_runs_is_given_away, tail_is_not_read, position_runs_ahead,
+        store_forgets, hangs_before_commit, nobody_is_fenced,
     )
 }  # fmt: skip
 

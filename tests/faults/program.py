@@ -20,7 +20,9 @@ CHILDREN = 3
 ROUNDS = 3
 ACCOUNTS = 10
 CLOSED = "closed"  # the account that takes no money: its transfers are compensated
-WORKFLOWS = ("order", "transfer", "fan_out", "approval", "patience", "rounds")
+LABOURS = 3
+LABOUR_SECONDS = 1.5  # longer than a revocation waits for what runs (worker.py, REVOKE_GRACE_S)
+WORKFLOWS = ("order", "transfer", "fan_out", "approval", "patience", "rounds", "toil")
 
 
 def write_down(ctx, activity, **more):
@@ -40,6 +42,13 @@ def step(ctx, work):
         raise RuntimeError("this attempt was to fail")
     time.sleep(work.get("seconds", 0.01))
     return work["value"]
+
+
+@app.activity
+def labour(ctx, value):
+    write_down(ctx, "labour", did=value)
+    time.sleep(LABOUR_SECONDS)
+    return value
 
 
 @app.activity
@@ -111,6 +120,14 @@ def rounds(ctx, state):
     return total
 
 
+@app.workflow
+def toil(ctx, number):
+    """One long activity after the other, so that some run at any moment of a test."""
+    for place in range(LABOURS):
+        number = yield ctx.call_activity(labour, input=number + place)
+    return number
+
+
 def given_to(number):
     """(workflow, input) of the load's start of this number."""
     workflow = WORKFLOWS[number % len(WORKFLOWS)]
@@ -131,6 +148,7 @@ def expected(workflow, given):
         "approval": lambda: [given, answer_to(given)],
         "patience": lambda: given,
         "rounds": lambda: sum(range(1, ROUNDS + 1)),
+        "toil": lambda: given + sum(range(LABOURS)),
     }[workflow]()
 
 

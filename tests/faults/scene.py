@@ -17,10 +17,11 @@ from contextlib import contextmanager
 
 from perdure.services.settings import ServiceSettings
 from tests.faults.checker import shown, the_store_equals_the_log, verdict
-from tests.faults.evidence import Evidence, ledger_lines
+from tests.faults.evidence import Evidence, attempt_of, ledger_lines
 from tests.faults.fleet import PARTITIONS, PATIENCE_SECONDS, ROLES, Fleet
 from tests.faults.follower import Follower
 from tests.faults.load import Load
+from tests.faults.program import LABOUR_SECONDS
 from tests.faults.records import fact
 from tests.faults.stored import Reader
 
@@ -37,6 +38,7 @@ class Scene(Fleet):
         self._kafka, self._cassandra = kafka, cassandra
         self._closing = []
         self._facts, self._owners = [], {}
+        self._once, self.ran_meanwhile = [], []
 
     # -- beginning and end ------------------------------------------------------------------------------------
 
@@ -118,6 +120,22 @@ class Scene(Fleet):
     def lines(self):
         return ledger_lines(self.ledger)
 
+    def ran_once(self, what, pids, begin, end):
+        """Of the long activities that these processes ran at some time between, none is run again later. Asked once all
+        is settled, for that may come late.
+        """
+        self._once.append((what, pids, begin, end))
+
+    def _run_again(self):
+        lines = [line for line in self.lines() if line["activity"] == "labour"]
+        last = {attempt_of(line): line["at"] for line in lines}
+        for what, pids, begin, end in self._once:
+            ran = [each for each in lines if each["pid"] in pids and begin - LABOUR_SECONDS < each["at"] < end]
+            self.ran_meanwhile.append(len(ran))
+            self.report.note(f"{what}: {len(ran)} long activities ran meanwhile")
+            yield from (f"{what}: run again was {line}" for line in ran if last[attempt_of(line)] > line["at"])
+        self._once.clear()
+
     # -- load and verdict -------------------------------------------------------------------------------------
 
     @contextmanager
@@ -154,6 +172,8 @@ class Scene(Fleet):
     def complaints(self, patience=20.0):
         evidence = self.evidence(patience)
         found = verdict(evidence)
+        if again := list(self._run_again()):
+            found["what_runs_is_not_given_away"] = again
         self.report.note(f"verdict on {len(evidence.history)} records: {shown(found)}")
         return found
 
@@ -163,3 +183,4 @@ class Scene(Fleet):
         print(self.report.text())
         assert not found, f"{shown(found)}\n{self.said()}"
         assert len(self.load.told.accepted) > 10, "too little load to say anything"
+        assert all(self.ran_meanwhile), "no long activity ran while partitions changed hands: that says nothing"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults import checker
 from tests.faults.evidence import Start
-from tests.faults.troubles import orchestrator_hung, orchestrator_killed
+from tests.faults.troubles import orchestrator_hung, orchestrator_killed, worker_joined_and_left
 
 pytestmark = [pytest.mark.brokers, pytest.mark.slow]
 
@@ -174,10 +174,13 @@ PLANTED = [
     ({"orchestrator": "tail_is_not_read"}, orchestrator_killed, {"the_store_equals_the_log"}),
     ({"orchestrator": "position_runs_ahead"}, orchestrator_killed, {"nothing_acknowledged_is_lost"}),
     ({"orchestrator": "hangs_before_commit,nobody_is_fenced"}, orchestrator_hung, {"markers_move_forward"}),
+    ({"activity-worker": "what_runs_is_given_away"}, worker_joined_and_left, {"what_runs_is_not_given_away"}),
 ]
 
 
-@pytest.mark.parametrize(("planted", "breaks", "laws"), PLANTED, ids=[each["orchestrator"] for each, *_ in PLANTED])
+@pytest.mark.parametrize(
+    ("planted", "breaks", "laws"), PLANTED, ids=[next(iter(each.values())) for each, *_ in PLANTED]
+)
 def test_a_fault_planted_in_the_engine_is_caught(make_scene, planted, breaks, laws):
     scene = make_scene(planted=planted)
     with scene.under_load(1.5, patience=5):

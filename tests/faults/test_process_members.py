@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.troubles import orchestrator_hung, orchestrator_joined_and_left, timer_joined_and_left
+from tests.faults.troubles import (
+    orchestrator_hung,
+    orchestrator_joined_and_left,
+    timer_joined_and_left,
+    worker_joined_and_left,
+)
 
 pytestmark = [pytest.mark.brokers, pytest.mark.slow]
 
@@ -17,6 +22,12 @@ def scene(make_scene):
 def test_a_second_orchestrator_joins_and_leaves(scene):
     with scene.under_load():
         orchestrator_joined_and_left(scene)()
+    scene.passes()
+
+
+def test_a_second_activity_worker_joins_and_leaves_and_what_runs_is_run_by_nobody_else(scene):
+    with scene.under_load():
+        worker_joined_and_left(scene)()
     scene.passes()
 
 

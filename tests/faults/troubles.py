@@ -8,6 +8,8 @@ from __future__ import annotations
 import signal
 import time
 
+from tests.faults.program import LABOUR_SECONDS
+
 
 def orchestrator_killed(scene):
     killed = scene.services["orchestrator"][0]
@@ -31,6 +33,28 @@ def worker_killed(scene):
         pid = other.process.pid
         lines = scene.wait_for(lambda: [each for each in scene.lines() if each["pid"] == pid], "another worker works")
         scene.report.recovered("activity-worker killed", min(line["at"] for line in lines) - at)
+
+    return served
+
+
+def worker_joined_and_left(scene):
+    """What runs while partitions change hands is run by nobody else: a worker that gives one away leaves a lease."""
+    first, began = scene.services["activity-worker"][0], time.time()
+    other = scene.start("activity-worker")
+    joined = time.time()
+    scene.report.note("a second activity worker is ready")
+
+    def served():
+        scene.shared("activity-worker")
+        pid = other.process.pid
+        scene.wait_for(lambda: any(each["pid"] == pid for each in scene.lines()), "the second one works")
+        time.sleep(LABOUR_SECONDS)  # for what the first one might have lost to be run a second time
+        leaves = time.time()
+        scene.drain("activity-worker", scene.services["activity-worker"].index(other))
+        left = time.time()
+        scene.shared("activity-worker")
+        scene.ran_once("activity worker joined", {first.process.pid}, began, joined)
+        scene.ran_once("activity worker left", {first.process.pid, pid}, leaves, left)
 
     return served
 
@@ -101,15 +125,17 @@ def timer_joined_and_left(scene):
     scene.report.note("a second timer service is ready")
 
     def served():
+        scene.shared("timer")
         time.sleep(1)
         scene.drain("timer", 0)
+        scene.shared("timer")
 
     return served
 
 
 TROUBLES = {
     "orchestrator": (orchestrator_killed, orchestrator_hung, orchestrator_joined_and_left),
-    "activity-worker": (worker_killed,),
+    "activity-worker": (worker_killed, worker_joined_and_left),
     "timer": (timer_killed, timer_joined_and_left),
     "gateway": (gateway_killed,),
 }

@@ -199,7 +199,7 @@ class OrchestratorRole(Role):
         tenures = self._tenures()
         found = [*of_stats(self.orchestrator.stats), Sample("perdure_partitions", len(tenures))]
         for number, tenure in tenures.items():
-            behind = max(0, tenure.marker_offset + 1 - tenure.behind.stored_to)
+            behind = max(0, tenure.marker_offset - tenure.behind.stored_to)
             found.append(Sample("perdure_store_lag_records", behind, (str(number),)))
             found.append(Sample("perdure_store_lag_bytes", tenure.behind.waiting_bytes, (str(number),)))
         return [*found, *await super().samples()]

@@ -35,3 +35,33 @@ def order(ctx, order_id):
 @app.workflow
 def slow(ctx, order_id):
     return (yield ctx.call_activity(step, input={"id": order_id, "step": 0, "seconds": 3.0}))
+
+
+@app.activity
+def hang(ctx, order_id):
+    write_down(f"{order_id} {ctx.attempt} {os.getpid()}")
+    if ctx.attempt == 1:
+        time.sleep(3600)
+    return ctx.attempt
+
+
+@app.workflow
+def patient(ctx, order_id):
+    """Its first attempt never ends: the second one follows when the time-out of the first has passed."""
+    again = wf.RetryPolicy(first_retry_interval=timedelta(milliseconds=10), max_number_of_attempts=3)
+    return (yield ctx.call_activity(hang, input=order_id, timeout=timedelta(seconds=20), retry_policy=again))
+
+
+@app.workflow
+def collect(ctx, order_id):
+    """The data of four events, in their order."""
+    data = []
+    for _ in range(4):
+        one = yield ctx.wait_for_external_event("parcel")
+        data.append(one)
+    return data
+
+
+@app.workflow
+def approval(ctx, _):
+    return (yield ctx.wait_for_external_event("approved"))

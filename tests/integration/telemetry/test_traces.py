@@ -37,9 +37,10 @@ def run(cluster, role, receiver):
     )  # fmt: skip
 
 
-def start(http, instance_id, headers=()):
+def start(http, instance_id, headers=(), workflow="order", given=None):
     parameters = {"instance_id": instance_id}
-    answer = http.post("/v1/workflows/order/start", params=parameters, json=instance_id, headers=dict(headers))
+    body = instance_id if given is None else given
+    answer = http.post(f"/v1/workflows/{workflow}/start", params=parameters, json=body, headers=dict(headers))
     assert answer.status_code == 202, answer.text
 
 
@@ -111,6 +112,30 @@ def test_one_workflow_is_one_trace_although_its_orchestrator_is_killed_in_the_mi
     assert {span.parent_id for span in turns} <= {span.span_id for span in of_instance.values()}
     batches = [span for span in receiver.spans if span.name == "process"]
     assert any(span.links for span in batches)
+
+
+def test_each_generation_is_a_trace_linked_to_the_one_before_although_its_orchestrator_is_killed(cluster, receiver):
+    services = {role: run(cluster, role, receiver) for role in ROLES}
+    told = {role: service.ready() for role, service in services.items()}
+    with httpx.Client(base_url=told["gateway"]["gateway"], timeout=60) as http:
+        start(http, "r1", {"traceparent": CALLER}, "rounds", 0)
+        wait_until(lambda: any(span.name == "activity||note" for span in receiver.spans), "the first one is under way")
+        assert services["orchestrator"].end(signal.SIGKILL) == -signal.SIGKILL
+        services["orchestrator"] = run(cluster, "orchestrator", receiver)
+        services["orchestrator"].ready()
+        assert completed(http, "r1")["serializedOutput"] == "2"
+    for service in services.values():
+        assert service.end() == 0, service.said
+    found = once(receiver.spans)
+    wholes = [span for span in found if span.name == "orchestration||rounds"]
+    first, second, third = sorted(wholes, key=lambda span: span.attributes["perdure.generation"])
+    assert len({first.trace_id, second.trace_id, third.trace_id}) == 3
+    assert first.trace_id == int(CALLER.split("-")[1], 16)
+    assert (first.links, second.links, third.links) == ([], [first.key], [second.key])
+    assert (second.parent_id, third.parent_id) == (0, 0)
+    for each in (first, second, third):
+        (note,) = [span for span in found if span.name == "activity||note" and span.parent_id == each.span_id]
+        assert note.trace_id == each.trace_id
 
 
 def test_a_collector_that_is_away_disturbs_nobody(cluster, receiver):

@@ -31,6 +31,16 @@ def packing(ctx, order_id):
 
 
 @app.workflow
+def rounds(ctx, number):
+    """Three generations of one activity and, so that one of them is under way at any time, a timer."""
+    yield ctx.call_activity(note, input=number)
+    yield ctx.create_timer(timedelta(seconds=1))
+    if number < 2:
+        ctx.continue_as_new(number + 1)
+    return number
+
+
+@app.workflow
 def order(ctx, order_id):
     policy = wf.RetryPolicy(first_retry_interval=timedelta(milliseconds=300), max_number_of_attempts=3)
     yield ctx.call_activity(charge, input=order_id, retry_policy=policy)

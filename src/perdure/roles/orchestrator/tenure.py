@@ -239,7 +239,7 @@ class Tenure:
         office = self.office
         if not any(each.command.detail for each in questions):
             return Standing(office.partition)
-        store_lag = max(0, self.marker_offset + 1 - self.behind.stored_to)
+        store_lag = max(0, self.marker_offset - self.behind.stored_to)
         known = Standing(office.partition, office.settings.owner, store_lag=store_lag)
         return await standing(office.ports.log, office.ports.topics.instances, self.position, known)
 

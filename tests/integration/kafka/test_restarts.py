@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
 
 import pytest
 
 from perdure.adapters.kafka import KafkaLog
-from perdure.ports.errors import LogUnavailable, PortError
+from perdure.ports.errors import CommitFailed, CommitUnknown, LogUnavailable, PortError
 from tests.brokers.private import PrivateBroker, private_kafka
 from tests.conformance.clusters import TOPICS
 from tests.conformance.facts import Listener, out, values
@@ -56,6 +57,16 @@ async def under_load(cluster: KafkaCluster) -> Load:
     return load
 
 
+async def at_last(call: Callable[[], Awaitable[Any]]) -> Any:
+    """As roles do: a broker that hung needs some seconds until it answers in time, and is asked again until then."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                return await call()
+            except (LogUnavailable, CommitFailed, CommitUnknown):
+                await asyncio.sleep(0.2)
+
+
 @pytest.mark.parametrize(("how", "down_s"), [("stopped", DOWN_S), ("killed", 0)])
 async def test_everything_goes_on_by_itself_when_the_broker_is_back(
     cluster: KafkaCluster, broker: PrivateBroker, how: str, down_s: int
@@ -65,7 +76,7 @@ async def test_everything_goes_on_by_itself_when_the_broker_is_back(
     await asyncio.sleep(down_s)
     await in_thread(broker.start)
     await load.everything_moves()
-    assert load.troubles
+    assert load.troubles or not down_s, "it was away for longer than any wait for an answer"
     await load.stop()
 
 
@@ -94,12 +105,16 @@ async def test_a_log_is_closed_though_the_broker_hangs_and_a_new_one_works_besid
     broker.resume()
     cluster._clients.remove(inner)
     again = cluster.client()
-    membership = await asyncio.wait_for(again.join("load", [TOPICS.instances], Listener()), PATIENCE_S)
-    await again.append([out("from the new one", 2)])
+    membership = await at_last(lambda: again.join("load", [TOPICS.instances], Listener()))
+    await at_last(lambda: again.append([out("from the new one", 2)]))
     reader = membership.reader(TOPICS.instances, 2)
     assert values(await asyncio.wait_for(reader.read(1), PATIENCE_S)) == ["from the new one"]
-    writer = await again.open_writer("load")
-    await writer.commit([out("committed", 2)])
+
+    async def committed() -> None:
+        writer = await again.open_writer("load")
+        await writer.commit([out("committed", 2)])
+
+    await at_last(committed)
 
 
 @pytest.mark.parametrize("state", ["stopped", "hanging"])

@@ -16,13 +16,4 @@ ROW_BYTES = 100  # of keys and timestamps, about
 
 def batches(requests: Requests, statements: Iterable[tuple[Any, int]]) -> Iterator[Any]:
     """Of statements for one partition, with their sizes in bytes; within a batch their order means nothing."""
-    some: list[Any] = []
-    size = 0
-    for statement, statement_bytes in statements:
-        if some and (size + statement_bytes > BATCH_BYTES_MAX or len(some) == BATCH_ROWS_MAX):
-            yield requests.batch(some) if len(some) > 1 else some[0]
-            some, size = [], 0
-        some.append(statement)
-        size += statement_bytes
-    if some:
-        yield requests.batch(some) if len(some) > 1 else some[0]
+    return requests.batches(statements, BATCH_ROWS_MAX, BATCH_BYTES_MAX)

@@ -62,18 +62,27 @@ class Requests:
 
     def _gathered(self, statements: Iterable[Any]) -> Iterator[Any]:
         """Small ones go ten to a request: each keeps its own partition and timestamp, and the batch promises nothing."""
-        some: list[Any] = []
-        size = 0
+        small: list[tuple[Any, int]] = []
         for statement in statements:
             if isinstance(statement, BatchStatement):
                 yield statement
                 continue
-            bytes_here = sum(len(value) for value in statement.values if isinstance(value, bytes))
-            if some and (len(some) == REQUEST_STATEMENTS_MAX or size + bytes_here > REQUEST_BYTES_MAX):
+            small.append((statement, sum(len(value) for value in statement.values if isinstance(value, bytes))))
+            if len(small) == REQUEST_STATEMENTS_MAX:
+                yield from self.batches(small, REQUEST_STATEMENTS_MAX, REQUEST_BYTES_MAX)
+                small = []
+        yield from self.batches(small, REQUEST_STATEMENTS_MAX, REQUEST_BYTES_MAX)
+
+    def batches(self, statements: Iterable[tuple[Any, int]], most: int, bytes_max: int) -> Iterator[Any]:
+        """Statements with their sizes as few requests; one alone, or too large for company, goes as it is."""
+        some: list[Any] = []
+        size = 0
+        for statement, statement_bytes in statements:
+            if some and (size + statement_bytes > bytes_max or len(some) == most):
                 yield self.batch(some) if len(some) > 1 else some[0]
                 some, size = [], 0
             some.append(statement)
-            size += bytes_here
+            size += statement_bytes
         if some:
             yield self.batch(some) if len(some) > 1 else some[0]
 

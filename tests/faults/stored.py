@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cassandra import ConsistencyLevel
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
 from cassandra.io.libevreactor import LibevConnection
-from cassandra.policies import RoundRobinPolicy
+from cassandra.policies import ConstantReconnectionPolicy, RoundRobinPolicy
 from cassandra.query import tuple_factory
 
 PLAIN = 1
@@ -44,7 +44,7 @@ class Reader:
         )
         self._cluster = Cluster(
             [host], int(port), execution_profiles={EXEC_PROFILE_DEFAULT: profile}, connection_class=LibevConnection,
-            protocol_version=5,
+            protocol_version=5, reconnection_policy=ConstantReconnectionPolicy(0.5, None),
         )  # fmt: skip
         self._session = self._cluster.connect(keyspace)
 

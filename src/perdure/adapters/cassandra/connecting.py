@@ -11,7 +11,7 @@ from typing import Any
 from cassandra import ConsistencyLevel, DriverException, ProtocolVersion
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
-from cassandra.policies import DCAwareRoundRobinPolicy, TokenAwarePolicy
+from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy, TokenAwarePolicy
 from cassandra.query import tuple_factory
 
 from perdure.adapters.cassandra.errors import unavailable
@@ -19,6 +19,8 @@ from perdure.adapters.cassandra.settings import CassandraSettings
 from perdure.ports.errors import PortError
 
 __all__ = ["connect", "reactor"]
+
+RECONNECT_SECONDS = 1.0  # to a node that was lost; the driver's own pauses grow to ten minutes, long after it is back
 
 
 def reactor() -> type[Any]:
@@ -55,6 +57,7 @@ def connect(settings: CassandraSettings) -> tuple[Any, Any]:
         connection_class=connection_class,
         protocol_version=ProtocolVersion.V4,  # V5 adds checksums that the driver computes in Python, and nothing used here
         connect_timeout=settings.connect_timeout_s,
+        reconnection_policy=ConstantReconnectionPolicy(RECONNECT_SECONDS, max_attempts=None),
         schema_event_refresh_window=-1,  # whoever changes a table on the cluster is no reason to read all of its tables
         control_connection_timeout=settings.connect_timeout_s,
     )

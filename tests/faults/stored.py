@@ -1,4 +1,4 @@
-"""What Cassandra holds of a namespace, read with the driver and decoded by hand. See the adapter's schema-1.cql."""
+"""What Cassandra holds of a namespace, read with the driver and decoded by hand. See the adapter's schema/001_tables.cql."""
 
 from __future__ import annotations
 

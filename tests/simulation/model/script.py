@@ -194,7 +194,12 @@ class Script:
         number = self._steps + 1
         middle = f":{self.generation}" if self.generation else ""
         child_id = step["id"] or f"{self.instance}{middle}:{number:04x}"
-        fields = {"name": step["workflow"], "child_id": child_id, "input": step["plan"], "retry": _policy(step["retry"])}
+        fields = {
+            "name": step["workflow"],
+            "child_id": child_id,
+            "input": step["plan"],
+            "retry": _policy(step["retry"]),
+        }
         return self._step("ChildScheduled", **fields)
 
     def _event(self, step):

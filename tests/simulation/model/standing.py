@@ -201,4 +201,6 @@ class _Walk:
 
 
 def _shown(fields):
-    return {key: value for key, value in fields.items() if key in ("task_id", "name", "child_id", "fire_at_us", "value")}
+    return {
+        key: value for key, value in fields.items() if key in ("task_id", "name", "child_id", "fire_at_us", "value")
+    }

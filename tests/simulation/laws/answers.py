@@ -20,11 +20,10 @@ def answers_tell_what_was_decided(known):
     for answer in known.evidence.answers:
         if answer.outcome in ("unanswered", "timeout") or answer.verb in ("wait", "state"):
             continue
-        target = answer.new_instance or _target(known, answer)
-        if not answer.command_id:
-            outcomes = _unnamed(known, answer, target)
+        if answer.command_id:
+            outcomes = decided.get((answer.new_instance or _target(known, answer), answer.command_id), [])
         else:
-            outcomes = decided.get((target, answer.command_id), [])
+            outcomes = _unnamed(known, answer)
         reason = "" if answer.outcome == "accepted" else answer.outcome
         told = [
             each for each in outcomes
@@ -48,12 +47,16 @@ def _derived(command_id):
     return hashlib.sha256(f"perdure/start/{command_id}".encode()).hexdigest()[:32]
 
 
-def _unnamed(known, answer, target):
-    """Of a start whose instance the client minted, and its command id with it."""
+def _unnamed(known, answer):
+    """Of a start whose command id the client minted, and mostly its instance with it: known by what it starts."""
+    op = known.evidence.ops[answer.op]
     return [
-        each for each in known.refereed.outcomes.values()
-        if each.command.instance == target and each.command.name == "StartWorkflow"
-    ]  # fmt: skip
+        each
+        for each in known.refereed.outcomes.values()
+        if answer.new_instance in ("", each.command.instance)
+        and each.command.name in CLIENTS
+        and _asks(op, each.command)
+    ]
 
 
 def replies_tell_what_was_decided(known):

@@ -1,4 +1,4 @@
-"""A scenario on one engine in one process, without faults: what the laws are tried on where no world is needed.
+"""One scenario on one engine: operations, troubles if there are to be any, and an epilogue until everything has ended.
 
 The evidence is read from the memory broker, whose every record is noted as it is written.
 """
@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import random
 from datetime import datetime, timedelta
 
-from perdure.assembly import Engine, EngineSettings, memory_ports
+from perdure.adapters.memory import MemoryLog
+from perdure.adapters.memory.faults import Fault
+from perdure.assembly import EngineSettings, memory_ports
 from perdure.client.client import AsyncWorkflowClient
 from perdure.client.errors import CommandRejected
 from perdure.client.log_transport import LogTransport
 from perdure.client.values import payload_text
 from perdure.core.commands import RaiseEvent, ResumeWorkflow
+from perdure.core.names import Topics
 from perdure.roles.orchestrator import OrchestratorSettings
 from perdure.testing.clock import SeededEntropy, VirtualClock
 from perdure.testing.loop import VirtualLoop
 from tests.faults.records import decode
+from tests.simulation.embedded.process import Process
 from tests.simulation.evidence import Answer, Evidence, Fact
 from tests.simulation.model import stand
 from tests.simulation.workload.operations import generate
@@ -36,20 +41,36 @@ TOPICS = {"instances": "commands", "history": "history", "activities": "activiti
           "dead-letters": "dead_letters", "replies": "replies"}  # fmt: skip
 
 
-def evidence_of(seed, *, size=40, seconds=40.0, ops=None):
+def evidence_of(seed, *, size=40, seconds=40.0, ops=None, troubled=False):
     """The evidence of one scenario, played to its end."""
-    given = ops if ops is not None else generate(random.Random(seed), clients=2, seconds=seconds, size=size)
-    return Scenario(seed, given).play()
+    chance = random.Random(seed)
+    given = ops if ops is not None else generate(chance, clients=2, seconds=seconds, size=size)
+    return Scenario(seed, given, troubles(chance, seconds) if troubled else []).play()
+
+
+def troubles(chance, seconds):
+    """Deaths of the process, each followed by a deployment, the last of version 1; and commits that go wrong."""
+    times = sorted(round(chance.uniform(0, seconds * 1.5), 3) for _ in range(chance.randint(1, 5)))
+    found = [
+        {"at": at, "what": "die", "version": chance.choice((1, 1, 2)), "for_s": chance.choice((0, 0.5, 8))}
+        for at in times
+    ]
+    found[-1]["version"] = 1
+    commits = [round(chance.uniform(0, seconds), 3) for _ in range(chance.randint(0, 4))]
+    found += [{"at": at, "what": chance.choice(list(Fault)).name} for at in commits]
+    return sorted(found, key=lambda each: each["at"])
 
 
 class Scenario:
-    def __init__(self, seed, ops):
+    def __init__(self, seed, ops, troubles=()):
         self.evidence = Evidence(ops=ops, partitions=PARTITIONS)
+        self.troubles = troubles
         self.loop = VirtualLoop()
         self.clock = VirtualClock(self.loop, START_AT)
         self.ports = memory_ports(self.clock, SeededEntropy(seed))
+        self.process = Process(self.loop, self.ports, SETTINGS)
         self.raised = 0
-        _note(self.ports.log.broker, self.clock, self.evidence)
+        _note(self.ports.log.broker, self.clock, self.evidence, self.process)
 
     def play(self):
         try:
@@ -63,22 +84,35 @@ class Scenario:
         return self.evidence
 
     async def _play(self):
-        engine = Engine(make_app(self._ledger), self.ports, SETTINGS)
-        await engine.start()
-        self.evidence.deployments.append({"at_us": self.clock.now_us(), "process": "one", "version": 1})
-        self.topics = engine.topics
-        clients = 1 + max(op["client"] for op in self.evidence.ops)
-        clients = [
-            LogTransport(self.ports.log, self.ports.store, engine.topics, self.ports.entropy, self.clock)
-            for _ in range(clients)
+        await self._start(version=1)
+        log, topics = MemoryLog(self.ports.log.broker), Topics(SETTINGS.namespace)
+        transports = [
+            LogTransport(log, self.ports.store, topics, self.ports.entropy, self.clock)
+            for _ in range(1 + max((op["client"] for op in self.evidence.ops), default=0))
         ]
-        self.clients = [AsyncWorkflowClient(each) for each in clients]
-        await asyncio.gather(*(self._operate(index, op) for index, op in enumerate(self.evidence.ops)))
+        self.clients = [AsyncWorkflowClient(each) for each in transports]
+        operations = [self._operate(index, op) for index, op in enumerate(self.evidence.ops)]
+        await asyncio.gather(*operations, self._trouble())
         self.evidence.finished = await self._come_to_rest()
         self.evidence.ended_us = self.clock.now_us()
         for each in self.clients:
             await each.close()
-        await engine.stop()
+        await self.process.stop()
+
+    async def _start(self, *, version):
+        deployed = {"at_us": self.clock.now_us(), "process": f"life-{self.process.lives + 1}", "version": version}
+        self.evidence.deployments.append(deployed)
+        await self.process.start(make_app(self._ledger, version))
+
+    async def _trouble(self):
+        for trouble in self.troubles:
+            await asyncio.sleep(trouble["at"] - self.loop.time())
+            if trouble["what"] == "die":
+                self.process.crash()
+                await asyncio.sleep(trouble["for_s"])
+                await self._start(version=trouble["version"])
+            else:
+                self.ports.log.broker.fail_next("commit", Fault[trouble["what"]])
 
     # -- operations -------------------------------------------------------------------------------------------
 
@@ -86,13 +120,14 @@ class Scenario:
         await asyncio.sleep(op["at"] - self.loop.time())
         answer = Answer(index, op["verb"], op["instance"], op["command_id"], self.clock.now_us(), 0, "unanswered")
         self.evidence.answers.append(answer)
-        try:
-            await self._ask(self.clients[op["client"]], op, answer)
-            answer.outcome = "accepted"
-        except CommandRejected as error:
-            answer.outcome = error.reason
-        except TimeoutError:
-            answer.outcome = "timeout"
+        while answer.outcome == "unanswered":
+            try:
+                await self._ask(self.clients[op["client"]], op, answer)
+                answer.outcome = "accepted"
+            except CommandRejected as error:
+                answer.outcome = error.reason
+            except TimeoutError:  # a bounded wait is over; anything else is asked again
+                answer.outcome = "timeout" if op["verb"] == "wait" else "unanswered"
         answer.answered_us = self.clock.now_us()
 
     async def _ask(self, client, op, answer):
@@ -150,14 +185,13 @@ class Scenario:
         return {instance: facts for instance, facts in latest.items() if facts[-1].name not in ends}
 
     async def _help(self, instance, facts):
-        suspended = False
+        suspended = crashed = False
         for fact in facts:
             suspended = {"WorkflowSuspended": True, "WorkflowResumed": False}.get(fact.name, suspended)
-        if suspended:
+            crashed = fact.name == "WorkflowStalled" and fact.fields["reason"] == "crash"
+        if suspended or crashed:
             await self._tell("resume", instance, ResumeWorkflow())
             return
-        import json
-
         for name in stand(json.loads(facts[0].fields["input"]), facts).waits:
             await self._tell("raise", instance, RaiseEvent(name, payload_text("at last", "data")))
 
@@ -173,7 +207,7 @@ class Scenario:
     # -- what is read -----------------------------------------------------------------------------------------
 
     def _ledger(self, line):
-        self.evidence.ledger.append({**line, "at_us": self.clock.now_us(), "process": "one"})
+        self.evidence.ledger.append({**line, "at_us": self.clock.now_us(), "process": f"life-{self.process.lives}"})
 
     def _look_into_stores(self):
         for instance, stored in self.ports.store._instances.items():
@@ -182,11 +216,11 @@ class Scenario:
                 self.evidence.events[instance, stored.row.run, stored.row.generation] = dict(stored.events)
 
 
-def _note(broker, clock, evidence):
+def _note(broker, clock, evidence, process):
     """Let the broker tell of every record that it takes."""
 
     def add(records, *, transaction):
-        at_us, noted = clock.now_us(), []
+        at_us, noted, writer = clock.now_us(), [], f"life-{process.lives}"
         last = -1
         touched = {}
         for record in records:
@@ -200,7 +234,7 @@ def _note(broker, clock, evidence):
             partition.notify()
         for record, offset in noted:
             name, fields = decode(record.value)
-            fact = Fact(record.partition, offset, at_us, record.key.decode(), name, fields, record.value, "one")
+            fact = Fact(record.partition, offset, at_us, record.key.decode(), name, fields, record.value, writer)
             getattr(evidence, TOPICS[record.topic.partition(".")[2]]).append(fact)
         return last
 

@@ -188,7 +188,8 @@ class Scenario:
         suspended = crashed = False
         for fact in facts:
             suspended = {"WorkflowSuspended": True, "WorkflowResumed": False}.get(fact.name, suspended)
-            crashed = fact.name == "WorkflowStalled" and fact.fields["reason"] == "crash"
+            if fact.name in ("WorkflowStalled", "WorkflowRecovered"):
+                crashed = fact.fields.get("reason") == "crash"
         if suspended or crashed:
             await self._tell("resume", instance, ResumeWorkflow())
             return

@@ -24,6 +24,7 @@ from tests.simulation.laws.histories import (
     histories_are_gapless_chains,
     lives_follow_one_another,
     runs_are_named_by_their_start,
+    times_are_those_of_clocks,
 )
 from tests.simulation.laws.known import Known
 from tests.simulation.laws.letters import dead_letters_are_the_poison
@@ -45,6 +46,7 @@ COMPLAINTS_SHOWN = 20
 LAWS = (
     histories_are_gapless_chains,
     lives_follow_one_another,
+    times_are_those_of_clocks,
     runs_are_named_by_their_start,
     each_step_ends_once,
     code_does_what_its_plan_says,

@@ -168,14 +168,26 @@ def commands_are_clients_or_the_engines(known):
         elif op["verb"] == "start":
             unnamed.append(op)
     epilogue = {(answer.instance, answer.command_id, answer.verb) for answer in known.evidence.answers if answer.op < 0}
-    for fact in known.evidence.commands:
+    for fact in (fact for facts in known.commands.values() for fact in facts):
         if fact.name not in CLIENTS or fact.fields.get("parent_id"):
             continue
         command_id = fact.fields["command_id"]
         ops = asked.get((fact.instance, command_id), unnamed)
+        if fact.fields.get("rerun_of") and not _repeats(known, fact):
+            yield f"{where(fact)} is not a rerun of {fact.fields['rerun_of']} as it was"
         by_epilogue = any((fact.instance, command_id, verb) in epilogue for verb in VERBS[fact.name])
         if not by_epilogue and not any(_asks(op, fact) for op in ops):
             yield f"{where(fact)} ({command_id}): no operation asks for that"
+
+
+def _repeats(known, fact):
+    """A rerun has the workflow and the input that the other instance had at some time before."""
+    return any(
+        each.at_us <= fact.at_us
+        and each.known
+        and all(each.snapshot[name] == fact.fields[name] for name in ("name", "input"))
+        for each in known.refereed.borders.get(fact.fields["rerun_of"], ())
+    )
 
 
 def _asks(op, fact):

@@ -69,6 +69,17 @@ def _place(fact):
     return fact.fields["run"], fact.fields["generation"]
 
 
+def times_are_those_of_clocks(known):
+    """An event counts as having happened between its command's commit and its own; lenient by the skew of clocks."""
+    skew_us = known.evidence.clock_skew_us
+    for outcome in known.refereed.outcomes.values():
+        for fact in outcome.events:
+            at_us = fact.fields["at_us"]
+            if not outcome.command.at_us - skew_us <= at_us <= fact.at_us + skew_us:
+                between = f"{outcome.command.at_us} and {fact.at_us}"
+                yield f"{where(fact)} says that it was at {at_us}, it was between {between} (skew {skew_us} us)"
+
+
 def runs_are_named_by_their_start(known):
     """epoch.partition.offset is the place of the StartWorkflow for this instance among the commands."""
     starts = {(fact.partition, fact.offset): fact for fact in known.evidence.commands if fact.name == "StartWorkflow"}

@@ -76,10 +76,12 @@ class Known:
 
     @cached_property
     def commands(self):
-        """By partition, in order."""
+        """By partition, in order; without the world's own garbage, some of which may look like commands."""
         found = {partition: [] for partition in range(self.evidence.partitions)}
+        poison = set(self.evidence.poison)
         for fact in self.evidence.commands:
-            found[fact.partition].append(fact)
+            if fact.value not in poison:
+                found[fact.partition].append(fact)
         return found
 
     def _share_commands(self, commands, batches):
@@ -106,7 +108,7 @@ class Known:
             for fact in facts
         }
         return [
-            fact for fact in self.evidence.commands
+            fact for facts in self.commands.values() for fact in facts
             if fact.name in COMMANDS and (fact.partition, fact.offset) not in decided
         ]  # fmt: skip
 

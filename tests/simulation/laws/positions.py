@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.simulation.laws.known import where
+from tests.simulation.laws.known import COMMANDS, where
 
 
 def markers_move_forward(known):
@@ -29,8 +29,9 @@ def _follows(batch, before):
     for name in ("next_offset", "stored_to", "epoch"):
         if fields[name] < earlier[name]:
             yield f"{_named(batch)}: {name} fell from {earlier[name]} to {fields[name]}"
-    if fields["owner"] != earlier["owner"] and batch.events:
-        yield f"{_named(batch)} committed events of {sorted(batch.events)} without having taken over"
+    decided = [fact.offset for facts in batch.commands.values() for fact in facts if fact.name in COMMANDS]
+    if fields["owner"] != earlier["owner"] and (batch.events or decided):
+        yield f"{_named(batch)} decided {decided} and committed events of {sorted(batch.events)} before it took over"
     known = set(earlier["undecided"])
     again = [offset for offset in fields["undecided"] if offset < earlier["next_offset"] and offset not in known]
     if again:

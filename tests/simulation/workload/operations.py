@@ -182,6 +182,8 @@ class Stories:
             self._raise(instance, "go", at)
         else:
             self._op(at, verb, instance, "" if verb == "state" else self._command())
+        if self.random.random() < 0.07 and self.ops[-1]["command_id"]:  # once more, perhaps by another client
+            self.ops.append({**self.ops[-1], "at": self._time(at + self._later()), "client": self._client()})
 
     def _raise(self, instance, event, at, *, twice=False):
         command_id = self._command()
@@ -206,13 +208,18 @@ class Stories:
         self._op(at, "wait", instance, "", until=self.random.choice(("started", "completed")), timeout_s=timeout_s)
 
     def _op(self, at, verb, instance, command_id, **more):
-        at = round(min(max(at, 0.0), self.seconds), 3)
         op = {
-            "at": at, "client": self.random.randrange(self.clients), "verb": verb, "instance": instance,
-            "command_id": command_id, **more,
+            "at": self._time(at), "client": self._client(), "verb": verb, "instance": instance, "command_id": command_id,
+            **more,
         }  # fmt: skip
         self.ops.append(op)
         return op
+
+    def _time(self, at):
+        return round(min(max(at, 0.0), self.seconds), 3)
+
+    def _client(self):
+        return self.random.randrange(self.clients)
 
     def _name(self):
         self.instances += 1

@@ -77,7 +77,7 @@ class Planner:
     def _step(self, depth):
         kinds = {
             self.activity: 28, self.fan: 12, self.race: 11, self.timer: 11, self.event: 13, self.status: 7, self.saga: 8,
-            self.changed: 6,
+            self.changed: 9,
         }  # fmt: skip
         if depth < DEPTH_MAX:
             kinds[lambda: self.child(depth)] = 13

@@ -20,6 +20,7 @@ from perdure.client.log_transport import LogTransport
 from perdure.client.values import payload_text
 from perdure.core.commands import RaiseEvent, ResumeWorkflow
 from perdure.core.names import Topics
+from perdure.ports.log import Outgoing
 from perdure.roles.orchestrator import OrchestratorSettings
 from perdure.testing.clock import SeededEntropy, VirtualClock
 from perdure.testing.loop import VirtualLoop
@@ -41,11 +42,11 @@ TOPICS = {"instances": "commands", "history": "history", "activities": "activiti
           "dead-letters": "dead_letters", "replies": "replies"}  # fmt: skip
 
 
-def evidence_of(seed, *, size=40, seconds=40.0, ops=None, troubled=False):
-    """The evidence of one scenario, played to its end."""
+def evidence_of(seed, *, size=40, seconds=40.0, troubled=False):
+    """The evidence of one random scenario, played to its end."""
     chance = random.Random(seed)
-    given = ops if ops is not None else generate(chance, clients=2, seconds=seconds, size=size)
-    return Scenario(seed, given, troubles(chance, seconds) if troubled else []).play()
+    ops = generate(chance, clients=2, seconds=seconds, size=size)
+    return Scenario(seed, ops, troubles(chance, seconds) if troubled else []).play()
 
 
 def troubles(chance, seconds):
@@ -58,10 +59,14 @@ def troubles(chance, seconds):
     found[-1]["version"] = 1
     commits = [round(chance.uniform(0, seconds), 3) for _ in range(chance.randint(0, 4))]
     found += [{"at": at, "what": chance.choice(list(Fault)).name} for at in commits]
+    if chance.random() < 0.3:
+        found.append({"at": chance.uniform(0, seconds), "what": "garbage", "partition": chance.randrange(PARTITIONS)})
     return sorted(found, key=lambda each: each["at"])
 
 
 class Scenario:
+    """`play` it once. `troubles`: see above."""
+
     def __init__(self, seed, ops, troubles=()):
         self.evidence = Evidence(ops=ops, partitions=PARTITIONS)
         self.troubles = troubles
@@ -111,8 +116,16 @@ class Scenario:
                 self.process.crash()
                 await asyncio.sleep(trouble["for_s"])
                 await self._start(version=trouble["version"])
+            elif trouble["what"] == "garbage":
+                await self._litter(trouble["partition"])
             else:
                 self.ports.log.broker.fail_next("commit", Fault[trouble["what"]])
+
+    async def _litter(self, partition):
+        value = f"garbage {len(self.evidence.poison)}".encode()
+        self.evidence.poison.append(value)
+        topic = Topics(SETTINGS.namespace).instances
+        await self.clients[0].transport._log.append([Outgoing(topic, partition, b"s-0001", value)])
 
     # -- operations -------------------------------------------------------------------------------------------
 
@@ -234,9 +247,16 @@ def _note(broker, clock, evidence, process):
                 partition.end_transaction()
             partition.notify()
         for record, offset in noted:
-            name, fields = decode(record.value)
+            name, fields = _decoded(record)
             fact = Fact(record.partition, offset, at_us, record.key.decode(), name, fields, record.value, writer)
             getattr(evidence, TOPICS[record.topic.partition(".")[2]]).append(fact)
         return last
 
     broker._add = add
+
+
+def _decoded(record):
+    try:
+        return decode(record.value)
+    except (KeyError, EOFError):
+        return "", {name: value.decode() for name, value in record.headers}

@@ -110,3 +110,9 @@ def a_timer_fires_that_nobody_had_set(evidence):
 @breaks("timers_fire_when_they_are_due")
 def a_timer_is_lost(evidence):
     del evidence.commands[find(evidence.commands, "FireTimer", kind="start")]
+
+
+@breaks("timers_of_what_has_ended_are_cancelled")
+def a_timer_outlives_its_generation(evidence):
+    evidence.history.pop(find(evidence.history, "TimerFired", instance="s-0001"))
+    evidence.timers[:] = [fact for fact in evidence.timers if fact.name != "CancelTimer"]

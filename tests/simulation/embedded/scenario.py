@@ -50,7 +50,7 @@ def evidence_of(seed, *, size=40, seconds=40.0, troubled=False):
 
 
 def troubles(chance, seconds):
-    """Deaths of the process, each followed by a deployment, the last of version 1; and commits that go wrong."""
+    """Deaths of the process, each followed by a deployment, the last of version 1; writes that go wrong, and are repeated."""
     times = sorted(round(chance.uniform(0, seconds * 1.5), 3) for _ in range(chance.randint(1, 5)))
     found = [
         {"at": at, "what": "die", "version": chance.choice((1, 1, 2)), "for_s": chance.choice((0, 0.5, 8))}
@@ -58,7 +58,9 @@ def troubles(chance, seconds):
     ]
     found[-1]["version"] = 1
     commits = [round(chance.uniform(0, seconds), 3) for _ in range(chance.randint(0, 4))]
-    found += [{"at": at, "what": chance.choice(list(Fault)).name} for at in commits]
+    found += [{"at": at, "what": chance.choice(list(Fault)).name, "of": "commit"} for at in commits]
+    appends = [round(chance.uniform(0, seconds), 3) for _ in range(chance.randint(0, 6))]
+    found += [{"at": at, "what": "UNKNOWN_WRITTEN", "of": "append"} for at in appends]
     if chance.random() < 0.3:
         found.append({"at": chance.uniform(0, seconds), "what": "garbage", "partition": chance.randrange(PARTITIONS)})
     return sorted(found, key=lambda each: each["at"])
@@ -119,7 +121,7 @@ class Scenario:
             elif trouble["what"] == "garbage":
                 await self._litter(trouble["partition"])
             else:
-                self.ports.log.broker.fail_next("commit", Fault[trouble["what"]])
+                self.ports.log.broker.fail_next(trouble["of"], Fault[trouble["what"]])
 
     async def _litter(self, partition):
         value = f"garbage {len(self.evidence.poison)}".encode()

@@ -18,7 +18,11 @@ from tests.simulation.laws.answers import (
     replies_tell_what_was_decided,
     snapshots_are_states_of_their_time,
 )
-from tests.simulation.laws.effects import timers_fire_when_they_are_due, what_was_decided_is_sent_once
+from tests.simulation.laws.effects import (
+    timers_fire_when_they_are_due,
+    timers_of_what_has_ended_are_cancelled,
+    what_was_decided_is_sent_once,
+)
 from tests.simulation.laws.histories import (
     each_step_ends_once,
     histories_are_gapless_chains,
@@ -56,6 +60,7 @@ LAWS = (
     a_command_id_counts_once,
     what_was_decided_is_sent_once,
     timers_fire_when_they_are_due,
+    timers_of_what_has_ended_are_cancelled,
     results_are_what_was_asked_for,
     activities_run_because_asked,
     results_come_of_runs,

@@ -151,4 +151,41 @@ def timers_fire_when_they_are_due(known):
             yield f"{timer} was due at {last.fields['fire_at_us']}, the world ended at {evidence.ended_us}: never fired"
 
 
+def timers_of_what_has_ended_are_cancelled(known):
+    """Each that is open where a generation ends is taken back, at least once; leases are their workers' affair."""
+    cancelled = {
+        (fact.instance, *_identity(fact.fields)) for fact in known.evidence.timers if fact.name == "CancelTimer"
+    }
+    for place, facts in known.generations.items():
+        if facts[-1].name == "WorkflowStarted" or not _has_ended(facts):
+            continue
+        unbegun = facts[0].fields.get("start_at_us") and not any(fact.name == "WorkflowBegun" for fact in facts)
+        if unbegun and (*place[:2], 0, 0, 0, "start") not in cancelled:
+            yield f"{place} ended before its delayed start, which was not cancelled"
+        for timer in _open_timers(facts):
+            if (*place, *timer) not in cancelled:
+                yield f"{place} ended, and its timer {timer} was not cancelled"
+
+
+def _has_ended(facts):
+    return any(fact.name in ENDS for fact in facts[-2:])
+
+
+ENDS = {"WorkflowCompleted", "WorkflowFailed", "WorkflowTerminated", "WorkflowContinuedAsNew"}
+
+
+def _open_timers(facts):
+    """(task, attempt, kind) of the timers that have not fired: of create_timer and waits, and pauses between attempts."""
+    found = {}
+    for fact in facts:
+        name, fields = fact.name, fact.fields
+        if name == "TimerCreated":
+            found[fields["task_id"]] = (fields["task_id"], 0, "timer")
+        elif fields.get("retry_at_us"):
+            found[fields["task_id"]] = (fields["task_id"], fields["attempt"], "retry")
+        elif name == "TimerFired" or name.endswith("Retried"):
+            found.pop(fields["task_id"], None)
+    return found.values()
+
+
 LATE_US = 120_000_000  # so shortly before the end it may still be on its way

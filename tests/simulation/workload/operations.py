@@ -49,9 +49,12 @@ class Stories:
         # Most begin early: the later ones would only be seen beginning.
         self.begins_at = random.uniform(0, self.seconds) * random.uniform(0.3, 1)
         kind = random.choices(
-            (self._ordinary, self._unnamed, self._contested, self._steered, self._reused, self._delayed, self._unknown),
-            (30, 8, 8, 26, 14, 8, 3),
-        )[0]
+            (
+                self._ordinary, self._unnamed, self._contested, self._steered, self._reused, self._delayed, self._unknown,
+                self._carried, self._adopted,
+            ),
+            (26, 7, 8, 24, 14, 7, 3, 7, 6),
+        )[0]  # fmt: skip
         kind()
 
     # -- kinds of stories -------------------------------------------------------------------------------------
@@ -94,14 +97,14 @@ class Stories:
         self._events(instance, start["input"])
         at = self.begins_at
         for _ in range(random.randint(1, 2)):
-            at += random.uniform(0, self.seconds / 4)
+            at += random.choice((random.uniform(0, 3), random.uniform(0, self.seconds / 4)))
             if random.random() < 0.6:
                 self._terminate(instance, at)
                 at += self._soon()
             if random.random() < 0.5:
                 self._purge(instance, at)
                 at += self._soon()
-            plan = start["input"] if random.random() < 0.3 else self.planner.plan()
+            plan = start["input"] if random.random() < 0.5 else self.planner.plan()
             command_id = start["command_id"] if random.random() < 0.15 else self._command()
             self._start(instance, plan, at=at, command_id=command_id)
             self._events(instance, plan, since=at)
@@ -122,11 +125,47 @@ class Stories:
         for verb in self.random.sample(("raise", "pause", "terminate", "purge", "state", "rerun"), 2):
             self._any(verb, instance)
 
+    def _carried(self):
+        """Events that come while it is paused, before and behind the one that lets a generation end."""
+        random = self.random
+        plan = self.planner.plan()
+        names = [random.choice(("go", "GO", "news", "News")) for _ in range(random.randint(2, 5))]
+        waits = [{"do": "event", "name": name, "timeout_s": random.choice((None, 4.0))} for name in names[1:]]
+        follower = {**plan, "steps": [*waits, *plan["steps"]][:8]}
+        again = {"do": "again", "save_events": random.random() < 0.7, "plan": follower}
+        first = {"do": "event", "name": names[0], "timeout_s": None}
+        instance, _ = self._started({"label": f"{plan['label']}-", "steps": [*plan["steps"][:1], first, again]})
+        pauses = random.random() < 0.7
+        if pauses:
+            self._any("pause", instance, self.begins_at + self._soon())
+        for name in random.sample(names, len(names)):
+            self._raise(instance, name, self.begins_at + random.uniform(0, 2))
+        if pauses:
+            self._any("resume", instance, self.begins_at + random.uniform(0.5, 4))
+
+    def _adopted(self):
+        """A child whose id others start, too, while its parent is ended recursively."""
+        random = self.random
+        child = self.planner.child(1) | {"id": self._name("c")}
+        wait = {"do": "event", "name": "never", "timeout_s": random.choice((None, 8.0))}
+        child["plan"]["steps"].insert(random.randint(0, 1), wait)
+        steps = [self.planner.activity(), child] if random.random() < 0.5 else [child]
+        instance, _ = self._started({"label": f"of {child['id']}", "steps": steps})
+        at = self.begins_at
+        if random.random() < 0.7:
+            self._terminate(child["id"], at + self._later())
+        for _ in range(random.randint(1, 2)):
+            self._start(child["id"], self.planner.plan(depth=1), at=at + self._later())
+        at += self._later()
+        self._op(at, "terminate", instance, self._command(), recursive=True, output=None)
+        if random.random() < 0.6:
+            self._op(at + self._later(), "purge", instance, self._command(), recursive=True)
+
     # -- parts of stories -------------------------------------------------------------------------------------
 
-    def _started(self, **more):
+    def _started(self, plan=None, **more):
         instance = self._name()
-        start = self._start(instance, self.planner.plan(), **more)
+        start = self._start(instance, plan or self.planner.plan(), **more)
         if self.random.random() < 0.08:  # an event before the start, or close to it
             self._raise(instance, "go", self.begins_at + self.random.uniform(-0.5, 0.05))
         return instance, start
@@ -221,9 +260,9 @@ class Stories:
     def _client(self):
         return self.random.randrange(self.clients)
 
-    def _name(self):
+    def _name(self, kind="s"):
         self.instances += 1
-        return f"s-{self.instances:04}"
+        return f"{kind}-{self.instances:04}"
 
     def _command(self):
         self.commands += 1

@@ -12,7 +12,7 @@ A step is a dict with "do". The fields beside it, and its result:
 | timer | seconds | ["timer"] |
 | event | name, timeout_s | ["event", data] or ["timeout"] |
 | fan | branches: activity, child, timer | ["all", [v, output or None, …]] or ["failed", error type] |
-| race | branches: activity, timer, event | [index of the winner, its result] |
+| race | branches: activity, child, timer, event | [index of the winner, its result] |
 | status | value | None |
 | saga | moves: [{account, amount}], fail_at | ["moved"] or ["undone", error type] (or ["broken", …]: see programs) |
 | again | save_events, plan | (the next generation's affair) |
@@ -60,6 +60,8 @@ class Planner:
     def plan(self, depth=0, generation=1):
         random = self.random
         label = f"p{self._next()}"
+        if generation < GENERATIONS_MAX and random.random() < 0.07:
+            return self._relay(label, depth, generation)
         most = STEPS_MAX if depth == 0 else 4
         steps = [self._step(depth) for _ in range(min(random.randint(1, most), random.randint(1, most)))]
         end = random.random()
@@ -69,6 +71,21 @@ class Planner:
         elif end > 0.93:
             steps.append({"do": "fail", "message": f"{label} was to fail"})
         return {"label": label, "steps": steps}
+
+    def _relay(self, label, depth, generation):
+        """What an earlier generation left running ends while the next one waits for a step of the same number."""
+        slow = {**self.activity(), "name": "work", "seconds": round(self.random.uniform(0.5, 3), 3), "failures": 0}
+        left = [slow] if self.random.random() < 0.6 or depth >= DEPTH_MAX else [self.child(depth)]
+        first = {"do": "race", "branches": [*left, {"do": "timer", "seconds": 0.05}]}
+        steps = [
+            {**slow, "value": self.random.randint(-99, 99)},
+            *(self._step(depth) for _ in range(self.random.randint(0, 3))),
+        ]
+        if generation + 1 < GENERATIONS_MAX and self.random.random() < 0.3:
+            steps.append({"do": "again", "save_events": True, "plan": self.plan(depth, generation + 2)})
+        follower = {"label": f"{label}+", "steps": steps}
+        again = {"do": "again", "save_events": self.random.random() < 0.6, "plan": follower}
+        return {"label": label, "steps": [first, again]}
 
     def _next(self):
         self.number += 1
@@ -82,7 +99,7 @@ class Planner:
         if depth < DEPTH_MAX:
             kinds[lambda: self.child(depth)] = 13
         made = self.random.choices(list(kinds), list(kinds.values()))[0]
-        return made(depth) if made == self.fan else made()
+        return made(depth) if made in (self.fan, self.race) else made()
 
     # -- steps ----------------------------------------------------------------------------------------------
 
@@ -128,10 +145,12 @@ class Planner:
         chosen = random.choices(list(kinds), list(kinds.values()), k=random.randint(2, 4))
         return {"do": "fan", "branches": [make() for make in chosen]}
 
-    def race(self):
+    def race(self, depth):
         random = self.random
-        makers = (self.activity, self.timer, lambda: self.event(f"only-{self._next()}"))
-        chosen = random.choices(makers, (4, 4, 4), k=random.randint(2, 3))
+        kinds = {self.activity: 4, self.timer: 4, lambda: self.event(f"only-{self._next()}"): 4}
+        if depth < DEPTH_MAX:
+            kinds[lambda: self.child(depth)] = 2
+        chosen = random.choices(list(kinds), list(kinds.values()), k=random.randint(2, 3))
         return {"do": "race", "branches": [make() for make in chosen]}
 
     def status(self):

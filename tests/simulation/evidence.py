@@ -1,0 +1,62 @@
+"""What a verdict is passed on: what was asked, what was answered, and everything that was ever committed or stored.
+
+The world fills it and the laws read it. Nothing here knows the engine: records are decoded by a stranger
+(`tests.faults.records`), rows are the fields that the store holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class Fact(NamedTuple):
+    """One committed record. History's markers have the instance "" and the name "BatchCommitted"."""
+
+    partition: int
+    offset: int
+    at_us: int  # when it was committed, by the world's own clock
+    instance: str
+    name: str  # of the record; "" where a dead letter holds none
+    fields: dict[str, Any]  # of a dead letter: its headers
+    value: bytes
+    writer: str  # name of the process that wrote it
+
+
+@dataclass
+class Answer:
+    """What became of one operation."""
+
+    op: int  # index into ops; -1: the epilogue's own
+    verb: str
+    instance: str
+    command_id: str
+    sent_us: int
+    answered_us: int  # 0: never
+    outcome: str  # "accepted", a rejection's reason, "timeout" (a bounded wait), "unanswered"
+    snapshot: dict[str, Any] | None = None  # of a wait or a state: fields of InstanceSnapshot
+    new_instance: str = ""  # of a start or a rerun: the id that was started
+
+
+@dataclass
+class Evidence:
+    ops: list[dict[str, Any]]
+    partitions: int
+    history: list[Fact] = field(
+        default_factory=list
+    )  # each topic in the order of (partition, offset), deleted ones too
+    commands: list[Fact] = field(default_factory=list)
+    activities: list[Fact] = field(default_factory=list)
+    timers: list[Fact] = field(default_factory=list)
+    dead_letters: list[Fact] = field(default_factory=list)
+    replies: list[Fact] = field(default_factory=list)
+    ledger: list[dict[str, Any]] = field(default_factory=list)  # what activities wrote, and "at_us" and "process"
+    answers: list[Answer] = field(default_factory=list)
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: dict[tuple[str, str, int], dict[int, bytes]] = field(default_factory=dict)  # as stored
+    left: dict[str, list[Any]] = field(default_factory=dict)  # what should be empty at rest, and is not
+    finished: bool = True  # the world came to rest
+    ended_us: int = 0
+    deployments: list[dict[str, Any]] = field(default_factory=list)  # {"at_us", "process", "version"}
+    poison: list[bytes] = field(default_factory=list)  # values of garbage that the world itself put into `instances`
+    clock_skew_us: int = 0  # the largest between two processes' clocks

@@ -77,8 +77,7 @@ class SimulatedLog(Log):
 
         async def work():
             member = await self.broker.groups.join(group, topics, told)
-            host.members.append(member)
-            host.world.joined(host, member)
+            host.world.joined(host)
             return member
 
         told = _Told(host, listener)
@@ -102,7 +101,7 @@ class _Told(GroupListener):
     """What the group says reaches the process, and is done there."""
 
     def __init__(self, host, listener):
-        self._host = host
+        self.host = host
         self._listener = listener
 
     async def on_assigned(self, partitions):
@@ -112,7 +111,7 @@ class _Told(GroupListener):
         await self._tell(self._listener.on_revoked, partitions, "gives up")
 
     async def _tell(self, call, partitions, what):
-        host, world = self._host, self._host.world
+        host, world = self.host, self.host.world
         await asyncio.sleep(world.journey_s())
         while not host.reaches("log") and not host.lane.dead:
             await asyncio.sleep(0.5)

@@ -58,6 +58,9 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._timers = []
         self._runnable = []  # lanes that have something to do, in the order in which they got it
         self._at_once = 0
+        self._at_the_end = False
+        self._unmade = []  # callbacks of the dead: what holds on to them must not be collected before the end
+        self._halted = []
         self._names = itertools.count(1)
 
     def time(self):
@@ -106,14 +109,16 @@ class SimulationLoop(asyncio.BaseEventLoop):
         return context.get(OWNER, self.world)
 
     def _put(self, lane, handle):
-        if lane.dead:
+        if lane.dead and not self._at_the_end:
+            self._unmade.append((lane, handle))
             return
-        if not lane.ready and not lane.halted:
+        if not lane.ready and (not lane.halted or self._at_the_end):
             self._runnable.append(lane)
         lane.ready.append(handle)
 
     def halt(self, lane):
         lane.halted = True
+        self._halted.append(lane)
         if lane in self._runnable:
             self._runnable.remove(lane)
 
@@ -125,9 +130,29 @@ class SimulationLoop(asyncio.BaseEventLoop):
     def bury(self, lane):
         """It has died."""
         lane.dead = True
+        self._unmade += [(lane, handle) for handle in lane.ready]
         lane.ready.clear()
         if lane in self._runnable:
             self._runnable.remove(lane)
+
+    def resurrect(self):
+        """For the very end: callbacks of the dead run as others do, so that what is cancelled comes to its end."""
+        self._at_the_end = True
+        unmade, self._unmade = self._unmade, []
+        for lane, handle in unmade:
+            self._put(lane, handle)
+        for lane in self._halted:
+            self.go_on(lane)
+
+    def run_some(self, callbacks=200_000):
+        """Until nobody can go on at this moment, or so many callbacks have run."""
+        asyncio._set_running_loop(self)
+        try:
+            while self._runnable and callbacks:
+                callbacks -= 1
+                self._step()
+        finally:
+            asyncio._set_running_loop(None)
 
     # -- running ----------------------------------------------------------------------------------------------
 
@@ -139,8 +164,12 @@ class SimulationLoop(asyncio.BaseEventLoop):
         return task.result()
 
     def _run_once(self):
-        if not self._runnable and not self._move_time():
-            raise RuntimeError("nothing can happen any more, and the simulation has not ended")
+        while not self._runnable:
+            if not self._move_time():
+                raise RuntimeError("nothing can happen any more, and the simulation has not ended")
+        self._step()
+
+    def _step(self):
         place = int(self.random.random() * len(self._runnable)) if len(self._runnable) > 1 else 0
         lane = self._runnable[place]
         handle = lane.ready.popleft()

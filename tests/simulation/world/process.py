@@ -6,9 +6,12 @@ leaves. What had left before may arrive. A new life has a new name, as a new pro
 
 from __future__ import annotations
 
+import asyncio
 import random as random_of
 
 from tests.simulation.world.loop import Lane
+
+RESTART_S = 0.5
 
 
 class Process:
@@ -30,9 +33,10 @@ class Process:
         self.skew_us = 0
         self.stopping = None  # called by a graceful stop
         self.task = None
-        self.ended = None
-        self.unresponsive_since = None
-        self.host = None  # what it has opened in this life
+        self.down_s = RESTART_S  # before its next life
+        self.silent_since = None
+        self.service_version = 1  # of the code that this life has loaded
+        self.hosts = []  # what it has opened in this life
 
     @property
     def name(self):
@@ -49,6 +53,8 @@ class Process:
         self.cut_from = set()
         self.slowness_s = 0.0
         self.stopping = None
+        self.service_version = self.version
+        self.hosts = []
         self.lane = Lane(self.name)
         self.random = random_of.Random(f"{self.world.seed} {self.name}")
         self.world.trace(self.name, "starts", f"version {self.version}")
@@ -59,7 +65,9 @@ class Process:
         try:
             await self.main(self)
             outcome = "exits"
-        except Exception as error:  # noqa: BLE001 - a process that ends by an error ends
+        except (Exception, asyncio.CancelledError) as error:  # a process that ends by an error ends
+            if self.world.over:
+                raise
             outcome = f"exits by {type(error).__name__}: {error}"
             self.world.note_exit(self, error)
         self._over(outcome)
@@ -69,11 +77,18 @@ class Process:
             self.world.keep_remains(self.lane)
             self._over(why)
 
-    def crash_after(self, callbacks, why):
+    def after(self, callbacks, work):
         """At the end of its nth callback from now: between any two awaits."""
         if self.running:
-            self.lane.countdown = callbacks
-            self.lane.on_zero = lambda: self.crash(why)
+            self.lane.countdown, self.lane.on_zero = callbacks, work
+
+    def disarm(self):
+        """What `after` waits for does not happen."""
+        if self.running:
+            self.lane.countdown = 0
+
+    def crash_after(self, callbacks, why):
+        self.after(callbacks, lambda: self.crash(why))
 
     def _over(self, how):
         lane, self.lane = self.lane, None

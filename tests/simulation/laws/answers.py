@@ -22,7 +22,7 @@ def answers_tell_what_was_decided(known):
             continue
         target = answer.new_instance or _target(known, answer)
         if not answer.command_id:
-            outcomes = _unnamed(known, answer, target)
+            outcomes = _unnamed(known, answer, answer.new_instance)
         else:
             outcomes = decided.get((target, answer.command_id), [])
         reason = "" if answer.outcome == "accepted" else answer.outcome
@@ -49,10 +49,13 @@ def _derived(command_id):
 
 
 def _unnamed(known, answer, target):
-    """Of a start whose instance the client minted, and its command id with it."""
+    """Of a start whose instance the client minted, and its command id with it; of one that was refused, of which no id is
+    known, any that asks for the same.
+    """
+    op = known.evidence.ops[answer.op]
     return [
         each for each in known.refereed.outcomes.values()
-        if each.command.instance == target and each.command.name == "StartWorkflow"
+        if each.command.name == "StartWorkflow" and (each.command.instance == target if target else _asks(op, each.command))
     ]  # fmt: skip
 
 

@@ -81,6 +81,7 @@ class Desk:
             )
             world.trace(self.process.name, f"asks {op['verb']} '{op['instance']}' {op['command_id']}")
         elif _cannot_be_repeated(op):
+            self._give_up(answer)
             return
         await self.until_answered(op, answer)
 
@@ -98,6 +99,7 @@ class Desk:
                 answer.outcome = "timeout"
             except PerdureError as error:
                 if _cannot_be_repeated(op):
+                    self._give_up(answer)
                     return
                 self.world.trace(self.process.name, f"asks again for {op['command_id']}", str(error))
                 await asyncio.sleep(AGAIN_S)
@@ -107,6 +109,10 @@ class Desk:
             answer.answered_us = self.world.now_us()
             self.world.trace(self.process.name, f"is answered {op['verb']} '{op['instance']}'", answer.outcome)
             return
+
+    def _give_up(self, answer):
+        """Nobody will ever know what became of it: as after a time-out."""
+        answer.outcome, answer.answered_us = "timeout", self.world.now_us()
 
     async def _ask(self, op, answer):
         client, instance, verb = self.client, op["instance"], op["verb"]

@@ -146,6 +146,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
 
     def run_some(self, callbacks=200_000):
         """Until nobody can go on at this moment, or so many callbacks have run."""
+        self._at_once = 0
         asyncio._set_running_loop(self)
         try:
             while self._runnable and callbacks:

@@ -7,6 +7,7 @@ import random as random_of
 from perdure.codec.avro import encode
 from perdure.core.commands import RaiseEvent
 from perdure.core.names import partition_of
+from perdure.ports.errors import CommitFailed
 from perdure.ports.log import Outgoing
 from tests.faults.records import decode
 from tests.simulation.scenario import ROLES
@@ -250,9 +251,12 @@ class Nemesis:
             key = b"\xff\xfe"
         elif partition == home:
             return
+        try:
+            world.broker.append([Outgoing(TOPICS.instances, partition, key, value)], "stranger")
+        except CommitFailed:  # a full partition takes none of it
+            return
         if what in ("garbage", "empty", "schema", "key"):
             world.poison.append(value)
-        world.broker.append([Outgoing(TOPICS.instances, partition, key, value)], "stranger")
 
     def _echo(self, fault):
         """Of what the engine's own parts have sent, and may send again."""
@@ -265,7 +269,10 @@ class Nemesis:
             record = entries[-min(fault["back"], len(entries))].record
             again = Outgoing(record.topic, record.partition, record.key, record.value, record.headers)
             self.world.trace("broker", "once more", record.topic, record.partition, record.offset)
-            broker.append([again], "echo")
+            try:
+                broker.append([again], "echo")
+            except CommitFailed:
+                return
 
 
 def _is_the_engines(topic, entry):

@@ -242,6 +242,17 @@ def test_any_command_under_another_fingerprint_tries_again_and_the_same_one_does
     assert kinds(engine.raised("x", "go")) == ["WorkflowRecovered", "EventRaised", "WorkflowCompleted"]
 
 
+def test_a_command_that_is_refused_tries_again_as_well_and_what_waited_is_told():
+    engine = Engine(deployment(original))
+    engine.start("x", "wf")
+    deploy(engine, None)
+    assert kinds(engine.complete("x", 1, "1")) == ["ActivityCompleted", "WorkflowStalled"]
+    deploy(engine, original)
+    assert kinds(engine.complete("x", 7, "7")) == ["WorkflowRecovered", "ActivityScheduled"]
+    engine.complete("x", 2, "2")
+    assert kinds(engine.raised("x", "go")) == ["EventRaised", "WorkflowCompleted"]
+
+
 def fragile(ctx, input):
     from tests.core import test_stalled
 

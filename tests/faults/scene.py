@@ -120,6 +120,11 @@ class Scene(Fleet):
     def lines(self):
         return ledger_lines(self.ledger)
 
+    def labours(self, service):
+        """How many long activities this process has begun so recently that they still run."""
+        since, pid = time.time() - LABOUR_SECONDS, service.process.pid
+        return sum(each["activity"] == "labour" and each["pid"] == pid and each["at"] > since for each in self.lines())
+
     def ran_once(self, what, pids, begin, end):
         """Of the long activities that these processes ran at some time between, none is run again later. Asked once all
         is settled, for that may come late.

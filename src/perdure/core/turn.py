@@ -191,13 +191,15 @@ class Turn:
 
     def _take(self, request: Request) -> Rejection | None:
         command, live = request.command, self.live
-        self._recover_under_new_code(command)
+        recovered = self._recover_under_new_code(command)
         if type(command) is RaiseEvent and live.execution is None and self._may_run() and not self.park_first:
             self._make_execution()  # only user code knows how many raised events it has not taken
         moment = Moment(self.now_us, request.origin, self._registered, live.buffered, live.handled_to)
         decision = decide(self.instance, command, moment)
         if decision.rejection is not None:
             self._tell_parent_of_rejection(command, decision.rejection)
+            if recovered:
+                self._drain()  # what waited is told, whatever became of the command
             return decision.rejection
         self.effects += decision.effects
         for event in decision.events:
@@ -208,13 +210,15 @@ class Turn:
     def _registered(self, name: str) -> bool:
         return self.library(name) is not None
 
-    def _recover_under_new_code(self, command: Any) -> None:
+    def _recover_under_new_code(self, command: Any) -> bool:
         stalled = self.instance.stalled
         if stalled is None or type(command) is RecoverWorkflow:
-            return
+            return False
         code = self.library(self.instance.name)
-        if code is not None and code.fingerprint != stalled.fingerprint:
-            self._append(WorkflowRecovered(*self._place(), code.fingerprint))
+        if code is None or code.fingerprint == stalled.fingerprint:
+            return False
+        self._append(WorkflowRecovered(*self._place(), code.fingerprint))
+        return True
 
     def _tell_parent_of_rejection(self, command: Any, rejection: Rejection) -> None:
         if type(command) is StartWorkflow and command.parent_id:

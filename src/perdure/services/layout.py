@@ -69,7 +69,8 @@ async def verify_layout(log: Log, topics: Topics, queue: str = "") -> Layout:
             f"namespace {topics.namespace} has form {layout.form}, this release serves form {FORM}: use the release that "
             "bootstrapped it, or another namespace"
         )
-    for topic in {topics.instances, topics.history, topics.timers, topics.activities(), topics.activities(queue)}:
+    names = (topics.instances, topics.history, topics.timers, topics.activities(), topics.activities(queue))
+    for topic in dict.fromkeys(names):
         live = await log.partitions(topic)
         if live != layout.partitions:
             raise TopicMismatch(

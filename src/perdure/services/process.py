@@ -109,7 +109,10 @@ async def _until_signalled(name: str, app: App, settings: ServiceSettings, annou
 
 
 class Process:
-    """`run` returns when `stop` was called and everything is given back."""
+    """`run` returns when `stop` was called and everything is given back.
+
+    What a process has of the machine it runs on comes from outside: its ports, probes, name, and where roles run user code.
+    """
 
     def __init__(
         self,
@@ -120,6 +123,9 @@ class Process:
         announce: Announce,
         open_ports: OpenPorts = checked_ports,
         on_draining: Callable[[], None] = lambda: None,
+        roles: Mapping[str, type[Role]] = ROLES,
+        probes: type[Probes] = Probes,
+        identity: Callable[[], str] = lambda: f"{socket.gethostname()}-{os.getpid()}",
     ) -> None:
         self.name = name
         self.role: Role | None = None
@@ -130,10 +136,12 @@ class Process:
         self._announce = announce
         self._open_ports = open_ports
         self._on_draining = on_draining
+        self._roles = roles
+        self._identity = identity
         self._stopping = asyncio.Event()
         self._state = "starting"
         port = HEALTH_PORTS[name] if settings.health_port is None else settings.health_port
-        self.probes = Probes(settings.health_host, port, unready=self._unready, metrics=self._metrics)
+        self.probes = probes(settings.health_host, port, unready=self._unready, metrics=self._metrics)
 
     def stop(self) -> None:
         self._stopping.set()
@@ -179,12 +187,12 @@ class Process:
     async def _begin(self) -> _Life | None:
         """None if it was told to stop meanwhile. Raises what keeps it from starting, in its own words."""
         end = asyncio.get_running_loop().time() + self._settings.start_seconds
-        owner = _owner()
+        owner = self._identity()
         ports = await self._unless_told(self._open_ports(self._settings, self.name, owner), end)
         if ports is None:
             return None
         watched = ports.log = WatchedLog(ports.log)
-        role = ROLES[self.name](self._app, ports, self._settings, owner=f"{owner}-{ports.entropy.bytes(6).hex()}")
+        role = self._roles[self.name](self._app, ports, self._settings, owner=f"{owner}-{ports.entropy.bytes(6).hex()}")
         life = _Life(ports, role, Watchdog(watched, role.held, self._settings.stall_seconds))
         begun = None
         try:
@@ -314,10 +322,6 @@ class _Life:
     ports: Ports
     role: Role
     watchdog: Watchdog
-
-
-def _owner() -> str:
-    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 def _end_after(seconds: float) -> None:

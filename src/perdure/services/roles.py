@@ -21,8 +21,14 @@ from perdure.core.names import Topics
 from perdure.gateway.settings import GatewaySettings
 from perdure.ports.errors import PortError, TopicMismatch, TopicMissing
 from perdure.roles.activities import ActivitySettings, ActivityWorker
-from perdure.roles.activities.slots import ThreadSlots
-from perdure.roles.orchestrator import Orchestrator, OrchestratorPorts, OrchestratorSettings, ThreadDecider
+from perdure.roles.activities.slots import Slots, ThreadSlots
+from perdure.roles.orchestrator import (
+    Decider,
+    Orchestrator,
+    OrchestratorPorts,
+    OrchestratorSettings,
+    ThreadDecider,
+)
 from perdure.roles.orchestrator.tenure import Tenure
 from perdure.roles.timers import TimerService, TimerSettings
 from perdure.services.samples import Sample, of_stats
@@ -138,17 +144,22 @@ class Role(ABC):
 class OrchestratorRole(Role):
     name = "orchestrator"
     orchestrator: Orchestrator | None = None
+    bounds = OrchestratorSettings(commits_per_second=COMMITS_PER_SECOND)
 
-    async def start(self) -> None:
-        self._decider = ThreadDecider(
+    def make_decider(self) -> Decider:
+        """Where user code runs."""
+        return ThreadDecider(
             asyncio.get_running_loop(),
             on_exhausted=lambda: self.fail("too many orchestrators never returned and hold their threads"),
         )
+
+    async def start(self) -> None:
+        self._decider = self.make_decider()
         self.orchestrator = Orchestrator(
             OrchestratorPorts(self.ports.log, self.ports.store, self.ports.clock, self.topics),
             Library(self.app),
             self._decider,
-            OrchestratorSettings(owner=self.owner, epoch=self.settings.epoch, commits_per_second=COMMITS_PER_SECOND),
+            replace(self.bounds, owner=self.owner, epoch=self.settings.epoch),
             on_failure=self._owner_failed,
         )
         await self.orchestrator.start()
@@ -208,6 +219,11 @@ class OrchestratorRole(Role):
 class WorkerRole(Role):
     name = "activity-worker"
     worker: ActivityWorker | None = None
+    bounds = ActivitySettings()
+
+    def make_slots(self) -> Slots:
+        """Where plain activities run."""
+        return ThreadSlots(self.settings.threads)
 
     async def start(self) -> None:
         settings = self.settings
@@ -217,8 +233,8 @@ class WorkerRole(Role):
             clock=self.ports.clock,
             topics=self.topics,
             queue=settings.task_queue,
-            slots=ThreadSlots(settings.threads),
-            settings=replace(ActivitySettings(), drain_timeout_s=settings.drain_seconds * DRAIN_SHARE),
+            slots=self.make_slots(),
+            settings=replace(self.bounds, drain_timeout_s=settings.drain_seconds * DRAIN_SHARE),
             on_exhausted=lambda: self.fail("too many activities hold a thread past their time-out"),
             on_failure=self.failed,
         )
@@ -253,6 +269,7 @@ class TimerRole(Role):
     name = "timer"
     app_needed = False
     timers: TimerService | None = None
+    bounds = TimerSettings()
 
     async def start(self) -> None:
         self.timers = TimerService(
@@ -260,7 +277,7 @@ class TimerRole(Role):
             store=self.ports.timers,
             clock=self.ports.clock,
             topics=self.topics,
-            settings=TimerSettings(epoch=self.settings.epoch),
+            settings=replace(self.bounds, epoch=self.settings.epoch),
             on_failure=self.failed,
         )
         await self.timers.start()

@@ -12,12 +12,13 @@ from .world import World, run_virtually, until
 
 async def _at_rest(world):
     """The store knows the marker, and nothing has happened since."""
-    while True:
-        kept = await world.store.resting(0)
-        _, end = await world.log.bounds(world.topics.history, 0)
-        if kept is not None and kept.end == end:
-            return kept, end
-        await asyncio.sleep(0.1)
+    async with asyncio.timeout(600):
+        while True:
+            kept = await world.store.resting(0)
+            _, end = await world.log.bounds(world.topics.history, 0)
+            if kept is not None and kept.end == end:
+                return kept, end
+            await asyncio.sleep(0.1)
 
 
 async def _lose_tail(world):
@@ -38,6 +39,22 @@ def test_a_quiet_partition_whose_tail_has_expired_goes_on_from_the_store():
             await world.node()
             await world.send(waiting, RaiseEvent("go", "true"))
             await world.ended(waiting)
+
+    run_virtually(day())
+
+
+def test_a_partition_that_never_had_an_instance_rests_as_well():
+    """Its only record is the first owner's marker, at offset 0."""
+
+    async def day():
+        async with World() as world:
+            node = await world.node()
+            kept, _ = await _at_rest(world)
+            assert kept.offset == 0
+            await node.stop()
+            await _lose_tail(world)
+            await world.node()
+            await world.ended(await world.start("chain", 1))
 
     run_virtually(day())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 
-from tests.simulation.laws.known import CLIENTS, VERBS, where
+from tests.simulation.laws.known import CLIENTS, OTHERS, VERBS, where
 from tests.simulation.model import same
 
 ENDED = {"COMPLETED", "FAILED", "TERMINATED", "PURGED"}
@@ -167,9 +167,10 @@ def commands_are_clients_or_the_engines(known):
             asked.setdefault((target or _derived(op["command_id"]), op["command_id"]), []).append(op)
         elif op["verb"] == "start":
             unnamed.append(op)
+    strangers = {(fact.instance, fact.value) for fact in known.evidence.commands if fact.writer in OTHERS}
     epilogue = {(answer.instance, answer.command_id, answer.verb) for answer in known.evidence.answers if answer.op < 0}
     for fact in (fact for facts in known.commands.values() for fact in facts):
-        if fact.name not in CLIENTS or fact.fields.get("parent_id"):
+        if fact.name not in CLIENTS or fact.fields.get("parent_id") or (fact.instance, fact.value) in strangers:
             continue
         command_id = fact.fields["command_id"]
         ops = asked.get((fact.instance, command_id), unnamed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from tests.simulation.laws.known import where
+from tests.simulation.laws.known import OTHERS, where
 
 PARENTS = ("parent_id", "parent_run", "parent_generation", "parent_task_id")
 SETTING = {"timer", "retry", "start"}  # kinds of timers that the orchestrator sets; leases are the workers'
@@ -21,11 +21,12 @@ def what_was_decided_is_sent_once(known):
         if outcome.reason and command.name == "StartWorkflow" and command.fields["parent_id"]:
             due.update([_answer(command.fields, "FailChild", outcome.reason)])
     for fact in known.evidence.commands:
-        if not _is_forwarded(known, fact):
+        if fact.writer not in OTHERS and not _is_forwarded(known, fact):
             there.update(_sent_command(fact))
-    there.update(_task(fact) for fact in known.evidence.activities if not fact.fields["refused_since_us"])
+    tasks = (fact for fact in known.evidence.activities if fact.writer not in OTHERS)
+    there.update(_task(fact) for fact in tasks if not fact.fields["refused_since_us"])
     for fact in known.evidence.timers:
-        if fact.name == "SetTimer" and fact.fields["kind"] in SETTING:
+        if fact.writer not in OTHERS and fact.name == "SetTimer" and fact.fields["kind"] in SETTING:
             there.update([("SetTimer", fact.instance, *_identity(fact.fields), fact.fields["fire_at_us"])])
     for effect in (due | there).keys() if due != there else ():
         if due[effect] != there[effect]:

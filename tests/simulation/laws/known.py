@@ -18,6 +18,7 @@ VERBS = {
     "StartWorkflow": ("start", "rerun"), "RaiseEvent": ("raise",), "SuspendWorkflow": ("pause",),
     "ResumeWorkflow": ("resume",), "TerminateWorkflow": ("terminate",), "PurgeWorkflow": ("purge",),
 }  # fmt: skip
+OTHERS = {"stranger", "echo"}  # who write what the engine did not: garbage, misrouted commands, records once more
 OVER = {"WorkflowCompleted", "WorkflowFailed", "WorkflowTerminated", "WorkflowPurged"}
 
 

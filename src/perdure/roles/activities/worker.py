@@ -86,7 +86,7 @@ class ActivityWorker(GroupListener):
         )
         self._caution = asyncio.Lock()
         self._feeds: dict[int, Feed] = {}
-        self._moved: set[Feed] = set()
+        self._moved: dict[Feed, None] = {}  # in their order
         self._tidy_due: asyncio.TimerHandle | None = None
         self._tidying: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
@@ -197,12 +197,12 @@ class ActivityWorker(GroupListener):
             self._on_failure(error)
 
     def _position_moved(self, feed: Feed) -> None:
-        self._moved.add(feed)
+        self._moved[feed] = None
         if self._tidy_due is None and not self._closed:
             self._tidy_due = asyncio.get_running_loop().call_later(self._settings.tidy_s, self._begin_tidy)
 
     async def _commit_moved(self) -> None:
-        moved, self._moved = self._moved, set()
+        moved, self._moved = self._moved, {}
         for feed in moved:
             await feed.commit()
 

@@ -115,7 +115,8 @@ class Orchestrator(GroupListener):
     async def _own(self, partition: int) -> None:
         if self._membership is None:
             return
-        membership = await self._membership  # the first assignment comes while we are still joining
+        # The first assignments come, and may be taken back, while we are still joining: what ends is this wait alone.
+        membership = await asyncio.shield(self._membership)
         topics = self._ports.topics
         kept = self._kept.get(partition)
         waiters = Waiters(self._settings.waiter_silence_s) if kept is None else kept.waiters

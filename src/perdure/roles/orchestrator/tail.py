@@ -32,7 +32,7 @@ class Tail:
         following: Following,
         marker_offset: Callable[[], int],
     ) -> None:
-        self._left = set(point.tail)
+        self._left = dict.fromkeys(point.tail)  # in the order of the log
         self._memory = memory
         self._behind = behind
         self._following = following
@@ -92,7 +92,7 @@ class Tail:
 
     def _done(self, instance_id: str) -> None:
         if instance_id in self._left:
-            self._left.remove(instance_id)
+            del self._left[instance_id]
             if not self._left:
                 self._behind.start(self._behind.stored_to)
         else:  # repaired

@@ -141,7 +141,7 @@ class WriteBehind:
 
     async def _rest_until_news(self) -> None:
         pause = REST_SECONDS
-        while not self._news.is_set() and self.stored_to > 0 and self.on_rest is not None:
+        while not self._news.is_set() and self.on_rest is not None:
             try:
                 async with asyncio.timeout(pause):
                     await self._news.wait()

@@ -1,0 +1,95 @@
+"""Bugs between the log and the stores: what is written behind, evicted, loaded and let go."""
+
+from __future__ import annotations
+
+from perdure.roles.orchestrator import writebehind
+from perdure.roles.orchestrator.memory import Memory
+from perdure.roles.orchestrator.tail import Tail
+from perdure.roles.orchestrator.tenure import Tenure
+from tests.simulation.world.stores import SimulatedHistoryStore
+
+
+def evicted_before_it_is_stored():
+    return [(Memory, "_is_free", lambda self, instance_id: instance_id not in self.parked)]
+
+
+def the_store_forgets():
+    """Every tenth turn is not stored, and nobody is told."""
+    ordinary, count = SimulatedHistoryStore.append, iter(range(1, 1 << 60))
+
+    async def append(self, partition, stored_to, position, turns):
+        await ordinary(self, partition, stored_to, position, [turn for turn in turns if next(count) % 10])
+
+    return [(SimulatedHistoryStore, "append", append)]
+
+
+def stored_up_to_what_was_only_sent():
+    """A store that does not answer is taken to have it all."""
+    from perdure.ports.errors import StoreUnavailable
+
+    ordinary = writebehind.WriteBehind._write
+
+    async def write(self):
+        try:
+            await ordinary(self)
+        except StoreUnavailable:
+            self.stored_to = self._marker
+            self._dirty.clear()
+            self._bytes = 0
+            self._unpin(self._counts)
+            self._counts = {}
+            self._caught_up.set()
+            self.on_stored()
+
+    return [(writebehind.WriteBehind, "_write", write)]
+
+
+def positions_of_writes_are_lost():
+    """Late writes of an earlier owner are as good as new ones."""
+    ordinary = SimulatedHistoryStore.append
+
+    async def append(self, partition, stored_to, position, turns):
+        await ordinary(self, partition, stored_to, 1 << 47, turns)
+
+    return [(SimulatedHistoryStore, "append", append)]
+
+
+def the_tail_is_loaded_and_not_stored():
+    """A takeover counts its tail as stored as soon as it is in memory."""
+    ordinary = Tail._loaded
+
+    def loaded(self, live):
+        key = live.instance.instance_id
+        if key in self._left:
+            self._behind.stored_to = self._marker_offset()
+            self._done(key)
+        else:
+            ordinary(self, live)
+
+    return [(Tail, "_loaded", loaded)]
+
+
+def history_goes_before_it_is_stored():
+    """The log is let go of up to the marker, whatever the store has."""
+
+    async def let_go(self, marker):
+        ports, partition = self.office.ports, self.office.partition
+        await ports.log.delete_before(ports.topics.history, partition, self.marker_offset)
+
+    return [(Tenure, "_let_the_log_go", let_go)]
+
+
+def commands_go_before_they_are_decided():
+    """The log is let go of what was read, decided or not."""
+
+    async def let_go(self, marker):
+        ports, partition = self.office.ports, self.office.partition
+        await ports.log.delete_before(ports.topics.instances, partition, self.office.reader.position)
+
+    return [(Tenure, "_let_the_log_go", let_go)]
+
+
+BUGS = (
+    evicted_before_it_is_stored, the_store_forgets, stored_up_to_what_was_only_sent, positions_of_writes_are_lost,
+    the_tail_is_loaded_and_not_stored, history_goes_before_it_is_stored, commands_go_before_they_are_decided,
+)  # fmt: skip

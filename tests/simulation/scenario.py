@@ -1,0 +1,148 @@
+"""What one seed means: processes, their bounds, what clients do, what goes wrong. Plain JSON values, so that a scenario can
+be written down, changed and shrunk; the seed then only decides the order of what could happen at the same time.
+
+| fault | what happens |
+|---|---|
+| crash | a process is abandoned after so many callbacks from then on, and started again a little later |
+| crash_all | every process of a role, or all of all roles, at once |
+| stop | SIGTERM: it drains, exits, and is started again |
+| pause | SIGSTOP for some seconds, then SIGCONT: beyond the session time-out it wakes as a zombie |
+| cut | a process cannot reach the log, the store or either for some seconds |
+| slow | what a process sends and is sent takes long |
+| away | the log or the store answers nobody for some seconds |
+| sluggish | the log or the store is slow for everybody |
+| rates | of a hundred calls so many are lost, answered in vain, late or refused, for some seconds |
+| rebalance | a group gives everything up and is assigned anew |
+| expel | a member is thrown out of its group without being told, and hears of it a little later |
+| abort | the brokers end whatever transactions are open |
+| full | a partition takes no records for some seconds |
+| clock | the clock of a process is set forward or back |
+| expire | a partition in which nothing happens loses its history, as by retention |
+| deploy | some orchestrators (or all processes) are started again with another version of the user's code |
+| poison | garbage, or a command for another partition, among the commands of a partition |
+| echo | a record that a worker, a timer or an instance has sent is in the topic once more |
+| hang | a reader reads nothing more and says nothing of it |
+| join, leave | one more process of a role; one less |
+"""
+
+from __future__ import annotations
+
+import random as random_of
+
+from tests.simulation.workload.operations import generate
+
+ROLES = ("orchestrator", "activity-worker", "timer")
+GROUPS = {role: f"sim.{role}" for role in ROLES}
+FAULTS = {
+    "crash": 30, "crash_all": 4, "stop": 8, "pause": 14, "cut": 8, "slow": 4, "away": 6, "sluggish": 4, "rates": 10,
+    "rebalance": 10, "expel": 6, "abort": 5, "full": 3, "clock": 5, "expire": 5, "deploy": 5, "poison": 6, "echo": 10,
+    "hang": 2, "join": 5, "leave": 5,
+}  # fmt: skip
+
+
+def scenario_of(seed, *, size=None):
+    """The scenario of a seed: some are calm and some are wild."""
+    random = random_of.Random(f"scenario {seed}")
+    seconds = random.choice((12.0, 25.0, 40.0))
+    counts = {role: random.choice((1, 2, 2, 3)) for role in ROLES}
+    partitions = random.choice((1, 2, 3, 4))
+    clients = random.choice((1, 2, 3))
+    many = random.choice((10, 25, 40)) if size is None else size
+    scenario = {
+        "seed": seed,
+        "seconds": seconds,
+        "partitions": partitions,
+        "counts": counts,
+        "clients": clients,
+        "bounds": _bounds(random),
+        "ops": generate(random, clients=clients, seconds=seconds, size=many),
+    }
+    number = random.choice((0, 2, 4, 8, 8, 14))
+    scenario["faults"] = sorted(
+        (_fault(random, scenario, counts) for _ in range(number)), key=lambda fault: fault["at"]
+    )
+    return scenario
+
+
+def _bounds(random):
+    return {
+        "orchestrator": {
+            "cache_instances_max": random.choice((1, 4, 10, 20_000)),
+            "cache_ended_max": random.choice((0, 2, 2_000)),
+            "batch_requests_max": random.choice((1, 3, 2_000)),
+            "commits_per_second": random.choice((0.0, 0.0, 150.0, 20.0)),
+            "write_behind_s": random.choice((0.05, 0.4, 2.0)),
+            "store_lag_bytes_max": random.choice((2_000, 64 * 1024 * 1024)),
+        },
+        "activity-worker": random.choice(
+            (
+                {},
+                {"lease_after_s": 3.0, "lease_s": 8.0, "lease_renew_s": 2.0, "in_flight_max": 4, "unregistered_window_s": 5.0},
+            )
+        ),
+        "timer": random.choice(({}, {"near_s": 6.0, "slice_s": 20, "flush_s": 0.2, "recheck_s": 1.0})),
+    }
+
+
+def _fault(random, scenario, counts):
+    kind = random.choices(list(FAULTS), list(FAULTS.values()))[0]
+    fault = {"at": round(random.uniform(0.2, scenario["seconds"]), 3), "kind": kind}
+    fault.update(_MORE[kind](random, scenario, counts))
+    return fault
+
+
+def _process(random, counts):
+    role = random.choices(ROLES, (6, 3, 2))[0]
+    return {"role": role, "number": random.randrange(counts[role])}
+
+
+def _any_process(random, scenario, counts):
+    if random.random() < 0.15:
+        return {"role": "client", "number": random.randrange(scenario["clients"])}
+    return _process(random, counts)
+
+
+def _seconds(random):
+    """Some shorter than a session, some longer."""
+    return round(random.choice((random.uniform(0.2, 5), random.uniform(5, 9), random.uniform(7, 20))), 3)
+
+
+def _rates(random):
+    server = random.choice(("log", "log", "store"))
+    chance = random.choice((1.0, 5.0, 20.0))
+    kinds = random.sample(("requests_lost", "answers_lost", "late", "refused"), random.randint(1, 3))
+    return {"server": server, "rates": {kind: chance for kind in kinds}}
+
+
+_MORE = {
+    "crash": lambda r, s, c: {**_any_process(r, s, c), "after": r.choice((1, 3, 10, 40, 200)), "down_s": r.choice((0.2, 1.0, 8.0))},
+    "crash_all": lambda r, s, c: {"role": r.choice((*ROLES, "")), "down_s": r.choice((0.2, 3.0))},
+    "stop": lambda r, s, c: _process(r, c),
+    "pause": lambda r, s, c: {**_any_process(r, s, c), "after": r.choice((1, 5, 50)), "seconds": _seconds(r)},
+    "cut": lambda r, s, c: {**_any_process(r, s, c), "from": r.choice(("log", "log", "store")), "seconds": _seconds(r)},
+    "slow": lambda r, s, c: {**_process(r, c), "by_s": r.choice((0.05, 0.5, 2.0)), "seconds": _seconds(r)},
+    "away": lambda r, s, c: {"server": r.choice(("log", "store", "store")), "seconds": _seconds(r)},
+    "sluggish": lambda r, s, c: {"server": r.choice(("log", "store")), "by_s": r.choice((0.05, 0.5, 1.5)), "seconds": _seconds(r)},
+    "rates": lambda r, s, c: {**_rates(r), "seconds": _seconds(r)},
+    "rebalance": lambda r, s, c: {"role": r.choices(ROLES, (4, 2, 2))[0]},
+    "expel": lambda r, s, c: {**_process(r, c), "seconds": round(r.uniform(0.2, 6), 3)},
+    "abort": lambda r, s, c: {},
+    "full": lambda r, s, c: {
+        "topic": r.choice(("instances", "history", "activities", "timers", "replies")),
+        "partition": r.randrange(s["partitions"]), "seconds": _seconds(r),
+    },
+    "clock": lambda r, s, c: {**_process(r, c), "by_s": round(r.choice((r.uniform(-2, 2), r.uniform(-30, 30))), 3)},
+    "expire": lambda r, s, c: {"partition": r.randrange(s["partitions"])},
+    "deploy": lambda r, s, c: {
+        "role": r.choice(("orchestrator", "orchestrator", "")), "numbers": r.choice((None, [0])), "version": r.choice((2, 2, 1)),
+        "seconds": _seconds(r),
+    },
+    "poison": lambda r, s, c: {
+        "partition": r.randrange(s["partitions"]), "what": r.choice(("garbage", "empty", "schema", "key", "misrouted")),
+        "number": r.randrange(1 << 30),
+    },
+    "echo": lambda r, s, c: {"back": r.choice((1, 2, 5, 30)), "topic": r.choice(("instances", "instances", "activities", "timers"))},
+    "hang": lambda r, s, c: {"role": r.choice(ROLES), "number": r.randrange(1 << 30)},
+    "join": lambda r, s, c: {"role": r.choices(ROLES, (4, 2, 2))[0], "seconds": _seconds(r)},
+    "leave": lambda r, s, c: {**_process(r, c), "seconds": _seconds(r)},
+}  # fmt: skip

@@ -1,0 +1,204 @@
+"""The whole of a simulation: time, servers, processes, and what is written down about them."""
+
+from __future__ import annotations
+
+import asyncio
+import random as random_of
+
+from perdure.adapters.memory import MemoryHistoryStore, MemoryTimerStore
+from perdure.assembly import topic_specs
+from perdure.core.names import Topics
+from perdure.ports.log import Outgoing, TopicSpec
+from perdure.services.layout import Layout, layout_topic
+from tests.simulation.scenario import GROUPS, ROLES
+from tests.simulation.world.broker import SESSION_S, Broker
+from tests.simulation.world.clients import client_main
+from tests.simulation.world.loop import SimulationLoop
+from tests.simulation.world.network import JOURNEY_S, Rates
+from tests.simulation.world.process import RESTART_S, Process
+from tests.simulation.world.services import NAMESPACE, TOPICS, bounds_of, roles_with, service_main, settings_for
+
+START_US = 1_767_225_600_000_000
+HEARTBEAT_S = 2.0
+
+assert Topics(NAMESPACE) == TOPICS
+
+
+class World:
+    """Made of a scenario (see scenario.py). `play` in run.py drives it."""
+
+    def __init__(self, scenario):
+        self.seed = scenario["seed"]
+        self.scenario = scenario
+        self.ops = scenario["ops"]
+        self.partitions = scenario["partitions"]
+        self.random = random_of.Random(f"world {self.seed}")
+        self.loop = SimulationLoop(random_of.Random(f"order {self.seed}"))
+        self.loop.on_complaint = lambda text: self.trace("asyncio", text)
+        self.start_us = START_US
+        self.over = False
+        self.rates = {"log": Rates(), "store": Rates()}
+        self.settings = settings_for(self.partitions)
+        self.bounds = bounds_of(scenario["bounds"])
+        self.broker = Broker(self)
+        self.store = MemoryHistoryStore()
+        self.timers = MemoryTimerStore()
+        self.readers = []
+        self.ledger = []
+        self.answers = {}
+        self.deployments = []
+        self.poison = []
+        self.lines = []  # the trace
+        self.remains = []  # tasks of the dead: never resumed, and never collected either
+        self.exits = []  # (process, error)
+        self.skews_us = [0]
+        self._down, self._slow = {}, {}
+        self.processes = {}
+        self._make_processes()
+
+    def _make_processes(self):
+        self.serve = service_main(self, roles_with(self.bounds))
+        for role in ROLES:
+            for number in range(self.scenario["counts"][role]):
+                self.add(role, number)
+        for number in range(self.scenario["clients"]):
+            process = Process(self, "client", number, client_main(self, number))
+            self.processes[process.role, number] = process
+
+    def add(self, role, number):
+        process = self.processes[role, number] = Process(self, role, number, self.serve)
+        return process
+
+    def create_topics(self):
+        """What bootstrap does."""
+        self.broker.create_topics([*topic_specs(TOPICS, self.partitions), TopicSpec(layout_topic(TOPICS), 1)])
+        layout = Layout(self.partitions)
+        value = f'{{"partitions": {layout.partitions}, "form": {layout.form}}}'.encode()
+        self.broker.append([Outgoing(layout_topic(TOPICS), 0, NAMESPACE.encode(), value)], "bootstrap")
+
+    # -- time and what is written down ------------------------------------------------------------------------
+
+    def now_us(self):
+        return START_US + int(self.loop.time() * 1e6)
+
+    def trace(self, who, what, *more):
+        self.lines.append((self.loop.time(), who, what, more))
+
+    def write_down(self, process, line):
+        """The ledger of the activities, outside of every process."""
+        self.ledger.append({**line, "at_us": self.now_us(), "process": process.name})
+        self.trace(process.name, f"runs {line['activity']}", line["key"])
+
+    def deployed(self, process):
+        self.deployments.append({"at_us": self.now_us(), "process": process.name, "version": process.version})
+
+    def note_exit(self, process, error):
+        self.exits.append((process.name, error))
+
+    def ops_of(self, client):
+        return [index for index, op in enumerate(self.ops) if op["client"] == client]
+
+    # -- servers ----------------------------------------------------------------------------------------------
+
+    def journey_s(self):
+        return self.random.random() * (JOURNEY_S + self.slowness_s("log"))
+
+    def is_down(self, server):
+        return self._down.get(server, 0) > 0
+
+    def slowness_s(self, server):
+        return self._slow.get(server, 0.0)
+
+    def take_down(self, server, by):
+        self._down[server] = self._down.get(server, 0) + by
+
+    def make_slow(self, server, by_s):
+        self._slow[server] = by_s
+
+    # -- processes and their sessions -------------------------------------------------------------------------
+
+    def later(self, seconds, work, *arguments):
+        return self.loop.call_later(seconds, work, *arguments, context=self.loop.world.context)
+
+    def keep_remains(self, lane):
+        prefix = f"{lane.name}#"
+        self.remains += [task for task in asyncio.all_tasks(self.loop) if task.get_name().startswith(prefix)]
+
+    def gone(self, process, lane):
+        """A life has ended. The brokers hear of it by its silence, if it has not said goodbye."""
+        for host in process.hosts:
+            if not host.closed:
+                host.closed = True
+                self.later(SESSION_S, self._forget, host)
+        if process.wanted and not self.over:
+            self.later(process.down_s, self._restart, process)
+            process.down_s = RESTART_S
+
+    def _restart(self, process):
+        if process.wanted and not process.running and not self.over:
+            process.start()
+
+    def members(self, host):
+        """Those that are still joining, too."""
+        for group in self.broker.groups._groups.values():
+            host.members += [each for each in group.members if each._listener.host is host and each not in host.members]
+        return host.members
+
+    def _forget(self, host):
+        for member in self.members(host):
+            if not member.left:
+                member.vanish()
+
+    def joined(self, host):
+        """It may have died, or given up, or fallen silent, while it waited for that."""
+        if host.closed or host.lane.dead:
+            self.later(SESSION_S, self._forget, host)
+        elif not host.process.heartbeats:
+            self.reachability_changed(host.process)
+
+    def left(self, host):
+        """It has closed its log: whoever could not say goodbye is forgotten after a while."""
+        self.later(SESSION_S, self._forget, host)
+
+    def reachability_changed(self, process):
+        """The group's coordinator misses a member after its session time-out, and tells it when it is heard of again."""
+        if process.heartbeats:
+            process.silent_since = None
+            self.later(self.random.random() * HEARTBEAT_S, self._hear_again, process, process.life)
+        else:
+            process.silent_since = since = self.loop.time()
+            self.later(SESSION_S, self._miss, process, process.life, since)
+
+    def _miss(self, process, life, since):
+        if process.life == life and process.running and not process.heartbeats and process.silent_since == since:
+            if self.is_down("log"):
+                self.later(SESSION_S, self._miss, process, life, since)
+                return
+            self.trace("broker", "misses", process.name)
+            for host in process.hosts:
+                for member in self.members(host):
+                    self.expel(member)
+
+    def expel(self, member):
+        if member in member.group.members and not member.leaving:
+            member.expelled = True
+            member.group.expel(member)
+
+    def _hear_again(self, process, life):
+        if process.life == life and process.heartbeats:
+            for host in process.hosts:
+                if not host.closed:
+                    for member in self.members(host):
+                        self.revive(member)
+
+    def revive(self, member):
+        if getattr(member, "expelled", False) and not member.left and member not in member.group.members:
+            member.expelled = False
+            member.group.revive(member)
+
+    def group_of(self, role):
+        return self.broker.groups._groups.get(GROUPS[role])
+
+    def silence(self):
+        """The end of everything: whatever still runs finds that nothing answers."""
+        self.over = True

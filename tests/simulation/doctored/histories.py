@@ -103,9 +103,22 @@ def carried_events_change_places(evidence):
     change(evidence.history, one + 1, **{**first, "seq": second["seq"]})
 
 
+def _stalls(evidence, reason):
+    place = find(evidence.history, "WorkflowResumed")
+    again(evidence.history, place, reason=reason, detail="", fingerprint="f", handled_to=0)
+    evidence.history[place + 1] = evidence.history[place + 1]._replace(name="WorkflowStalled")
+
+
 @breaks("instances_stall_for_a_reason")
 def an_instance_stalls_under_the_right_version(evidence):
-    place = find(evidence.history, "WorkflowResumed")
-    stalled = {"reason": "diverged", "detail": "", "fingerprint": "f", "handled_to": 0}
-    again(evidence.history, place, **stalled)
-    evidence.history[place + 1] = evidence.history[place + 1]._replace(name="WorkflowStalled")
+    _stalls(evidence, "diverged")
+
+
+@breaks("instances_stall_for_a_reason")
+def an_instance_is_called_a_killer_that_nobody_tried(evidence):
+    _stalls(evidence, "crash")
+
+
+@breaks("instances_stall_for_a_reason")
+def an_instance_stalls_by_the_engines_own_error(evidence):
+    _stalls(evidence, "internal")

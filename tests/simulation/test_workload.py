@@ -5,7 +5,7 @@ import random
 from collections import Counter
 
 from tests.simulation.workload.operations import generate
-from tests.simulation.workload.plans import DEPTH_MAX, GENERATIONS_MAX, STEPS_MAX, Planner
+from tests.simulation.workload.plans import DEPTH_MAX, GENERATIONS_MAX, SECONDS_MAX, STEPS_MAX, Planner, longest_s
 from tests.simulation.workload.programs import make_app
 
 SEEDS = range(40)
@@ -83,3 +83,15 @@ def test_the_bad_deployment_lacks_a_workflow_and_has_other_fingerprints():
     assert right.workflows["plan"].fingerprint != bad.workflows["plan"].fingerprint
     assert right.workflows["plan"].fingerprint == make_app(print, 1).workflows["plan"].fingerprint
     assert set(right.activities) == set(bad.activities)
+
+
+def test_a_plan_does_not_outlast_a_worlds_patience():
+    planner = Planner(random.Random(5))
+
+    assert all(longest_s(planner.plan()) <= SECONDS_MAX for _ in range(500))
+    far = {"do": "timer", "seconds": 300}
+    twice = {"do": "child", "plan": {"steps": [far, far]}, "retry": {"attempts": 2}}
+    assert (
+        longest_s({"steps": [{"do": "fan", "branches": [far, twice]}, {"do": "again", "plan": {"steps": [far]}}]})
+        == 1800
+    )

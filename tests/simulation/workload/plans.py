@@ -28,6 +28,7 @@ ACCOUNTS = 6
 DEPTH_MAX = 2
 GENERATIONS_MAX = 3
 STEPS_MAX = 8
+SECONDS_MAX = 900
 SHARED_NAMES = ("go", "news")  # of events that several waits of a plan share
 
 
@@ -58,6 +59,13 @@ class Planner:
         self.number = 0
 
     def plan(self, depth=0, generation=1):
+        """A plan that takes no longer than a world's patience, given its events at once."""
+        while True:
+            made = self._plan(depth, generation)
+            if longest_s(made) <= SECONDS_MAX:
+                return made
+
+    def _plan(self, depth, generation):
         random = self.random
         label = f"p{self._next()}"
         if generation < GENERATIONS_MAX and random.random() < 0.07:
@@ -132,10 +140,13 @@ class Planner:
 
     def child(self, depth):
         random = self.random
-        return {
+        step = {
             "do": "child", "workflow": random.choice(("plan", "plan_b")), "plan": self.plan(depth + 1),
             "id": f"c-{self._next():04}" if random.random() < 0.35 else None, "retry": self._retry(0.3),
         }  # fmt: skip
+        if _longest_step_s(step) > SECONDS_MAX / 2:
+            step["retry"] = None
+        return step
 
     def fan(self, depth):
         random = self.random
@@ -188,6 +199,23 @@ class Planner:
         if drawn > 0.95:
             return round(random.uniform(60, 400), 3)
         return round(random.uniform(0.01, 5), 3)
+
+
+def longest_s(plan):
+    """About how long a plan takes if nothing fails but what was to fail, and events come at their last moment."""
+    return sum(_longest_step_s(each) for step in plan["steps"] for each in step.get("branches", [step]))
+
+
+def _longest_step_s(step):
+    kind = step["do"]
+    if kind in ("activity", "changed"):
+        runs = (step["retry"] or {"attempts": 1})["attempts"]
+        return runs * ((step["timeout_s"] or step["seconds"]) + 2)
+    if kind in ("timer", "event"):
+        return step.get("seconds") or step.get("timeout_s") or 0
+    if kind in ("child", "again"):
+        return longest_s(step["plan"]) * (step.get("retry") or {"attempts": 1})["attempts"]
+    return 0
 
 
 def event_names(plan):

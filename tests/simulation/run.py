@@ -58,6 +58,8 @@ def play(scenario):
             world.trace("world", f"breaks: {type(error).__name__}: {error}")
         outcome.virtual_s = world.loop.time()
         outcome.callbacks, outcome.faults = world.loop.callbacks, nemesis.done
+        # Where the chances stand tells a run that took another turn anywhere from one that did not.
+        world.trace("world", "ends", f"{world.loop.callbacks} callbacks", f"{world.loop.random.random():.17f}")
         outcome.lines = list(world.lines)
         _end(world)
     if outcome.evidence is not None:

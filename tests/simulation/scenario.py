@@ -57,7 +57,7 @@ def scenario_of(seed, *, size=None):
         "bounds": _bounds(random),
         "ops": generate(random, clients=clients, seconds=seconds, size=many),
     }
-    number = random.choice((0, 2, 4, 8, 8, 14))
+    number = random.choice((0, 3, 8, 8, 16, 24))
     scenario["faults"] = sorted(
         (_fault(random, scenario, counts) for _ in range(number)), key=lambda fault: fault["at"]
     )
@@ -108,7 +108,7 @@ def _seconds(random):
 
 
 def _rates(random):
-    server = random.choice(("log", "log", "store"))
+    server = random.choice(("log", "store"))
     chance = random.choice((1.0, 5.0, 20.0))
     kinds = random.sample(("requests_lost", "answers_lost", "late", "refused"), random.randint(1, 3))
     return {"server": server, "rates": {kind: chance for kind in kinds}}

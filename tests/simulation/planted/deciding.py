@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from perdure.client.requests import Requests
 from perdure.core import commands, decide, ending, turn
 from perdure.core.events import ActivityCompleted
+from perdure.core.instance import Instance
 from perdure.core.refusals import Decision
+from perdure.core.turn import Live
 from perdure.roles.orchestrator.memory import Memory
 
 
@@ -77,16 +80,13 @@ def recursion_obeys_anybody():
 
 
 def a_fresh_id_is_never_looked_up():
-    """A start under a minted id begins a run even where one has begun."""
+    """A start under a minted id begins a run even where one has begun, and a client that repeats it does not say so."""
 
     def begin(self, instance_id, now_us):
-        from perdure.core.instance import Instance
-        from perdure.core.turn import Live
-
         self.lives[instance_id] = Live(Instance(instance_id))
         return True
 
-    return [(Memory, "begin", begin)]
+    return [(Memory, "begin", begin), (Requests, "_repeat", lambda self, request: self._post(request))]
 
 
 def the_clock_is_believed():

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from perdure.roles.orchestrator import writebehind
-from perdure.roles.orchestrator.memory import Memory
 from perdure.roles.orchestrator.tail import Tail
 from perdure.roles.orchestrator.tenure import Tenure
 from tests.simulation.world.stores import SimulatedHistoryStore
 
 
 def evicted_before_it_is_stored():
-    return [(Memory, "_is_free", lambda self, instance_id: instance_id not in self.parked)]
+    """Nothing is held in memory until it is stored, nor waited for before it is read again."""
+    return [(writebehind.WriteBehind, "pin", lambda self, turns: None)]
 
 
 def the_store_forgets():

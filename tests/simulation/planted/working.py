@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from perdure.client.requests import Requests
 from perdure.roles.activities.dispatcher import Dispatcher
 from perdure.roles.activities.leases import Leases
 from perdure.roles.activities.watermark import Watermark
 from perdure.roles.timers.book import TimerBook
+from perdure.roles.timers.far import FarTimers
 from perdure.roles.timers.keeping import Keeping
 from perdure.roles.timers.offsets import HeldOffsets
 
@@ -34,19 +34,6 @@ def a_claim_is_not_waited_for():
     return [(Leases, "claim", claim)]
 
 
-def leases_are_not_renewed():
-    """A worker that is alive and busy is given up."""
-    ordinary = Leases._look_through
-
-    def look_through(self):
-        for attempt in self._running:
-            if attempt.lease_until_us:
-                attempt.renew_at = 1e12
-        ordinary(self)
-
-    return [(Leases, "_look_through", look_through)]
-
-
 def what_runs_is_given_away():
     """A worker whose partition is taken leaves no lease for what runs, and does not send its result."""
 
@@ -60,12 +47,12 @@ def what_runs_is_given_away():
 
 
 def far_timers_are_dropped_early():
-    """A slice is dropped while some of its timers are still to fire."""
-    return [(TimerBook, "droppable", lambda self, now_us: [*_slices_of(self)])]
+    """A slice is dropped when its time begins, and what it holds has yet to fire."""
+    return [(FarTimers, "droppable", lambda self, before_us, slice_us: _begun(self.open, before_us, slice_us))]
 
 
-def _slices_of(book):
-    return [number for number in book.far.droppable(1 << 62, book._slice_us)]
+def _begun(slices, before_us, slice_us):
+    return [number for number in slices if number * slice_us <= before_us]
 
 
 def timers_fire_early():
@@ -83,13 +70,8 @@ def far_timers_are_not_recovered():
     return [(Keeping, "_recover", recover)]
 
 
-def a_repeated_start_is_trusted():
-    """A client that asks again still says that its id is fresh."""
-    return [(Requests, "_repeat", lambda self, request: self._post(request))]
-
-
 BUGS = (
     timers_are_passed_before_they_fire, tasks_are_passed_before_they_end, a_claim_is_not_waited_for,
-    leases_are_not_renewed, what_runs_is_given_away, far_timers_are_dropped_early, timers_fire_early,
-    far_timers_are_not_recovered, a_repeated_start_is_trusted,
+    what_runs_is_given_away, far_timers_are_dropped_early, timers_fire_early,
+    far_timers_are_not_recovered,
 )  # fmt: skip

@@ -29,6 +29,7 @@ DEPTH_MAX = 2
 GENERATIONS_MAX = 3
 STEPS_MAX = 8
 SECONDS_MAX = 900
+SHARED_CHILDREN = ("c-one", "c-two")
 SHARED_NAMES = ("go", "news")  # of events that several waits of a plan share
 
 
@@ -142,11 +143,18 @@ class Planner:
         random = self.random
         step = {
             "do": "child", "workflow": random.choice(("plan", "plan_b")), "plan": self.plan(depth + 1),
-            "id": f"c-{self._next():04}" if random.random() < 0.35 else None, "retry": self._retry(0.3),
+            "id": self._child_id(), "retry": self._retry(0.3),
         }  # fmt: skip
         if _longest_step_s(step) > SECONDS_MAX / 2:
             step["retry"] = None
         return step
+
+    def _child_id(self):
+        """None: the engine derives one. A few ids are chosen again and again: who has one by then is a matter of time."""
+        random = self.random
+        if random.random() >= 0.4:
+            return None
+        return random.choice(SHARED_CHILDREN) if random.random() < 0.25 else f"c-{self._next():04}"
 
     def fan(self, depth):
         random = self.random

@@ -238,6 +238,10 @@ class Broker(Cluster):
 
     # -- groups -----------------------------------------------------------------------------------------------
 
+    def members(self, group):
+        known = self.groups._groups.get(group)
+        return [] if known is None else list(known.members)
+
     def committed(self, group, topic, partition):
         stored = self.positions.get((group, topic, partition))
         return Committed(-1) if stored is None else Committed(stored.offset, stored.metadata)

@@ -17,6 +17,7 @@ class SimulatedLog(Log):
         self.host = host
         self.broker = host.world.broker
         self._members = []
+        self.readers = []
 
     async def _ask(self, label, work, **more):
         self.host.check_open()
@@ -36,7 +37,7 @@ class SimulatedLog(Log):
         return await self._ask(f"bounds {topic}[{partition}]", work)
 
     async def fetch(self, topic, partition, offset, max_records):
-        most = min(max_records, self.host.random.choice((3, 20, max_records)))
+        most = self.host.world.some(self.host.random, max_records)
 
         def work():
             source = self.broker.source(topic, partition)
@@ -81,13 +82,20 @@ class SimulatedLog(Log):
             return member
 
         told = _Told(host, listener)
-        joined = await self._ask(f"join {group}", work, patience_s=60.0)
+        try:
+            joined = await self._ask(f"join {group}", work, patience_s=60.0)
+        except BaseException:
+            for member in [each for each in self.broker.members(group) if each._listener is told]:
+                member.vanish()  # whoever was joining has given up
+            raise
         member = SimulatedMembership(self, joined)
         self._members.append(member)
         return member
 
     async def close(self):
         if not self.host.closed:
+            for reader in self.readers:
+                reader.hurry()
             for member in self._members:
                 try:
                     await member.leave()
@@ -142,6 +150,8 @@ class SimulatedReader(Reader):
         self._log = log
         self._reader = reader
         self.hangs = False
+        self._lazy = None  # what stores a position later
+        log.readers.append(self)
         log.host.world.readers.append(self)
 
     @property
@@ -151,7 +161,7 @@ class SimulatedReader(Reader):
     async def read(self, max_records):
         host = self.host
         host.check_open()
-        most = min(max_records, host.random.choice((1, 7, max_records, max_records)))
+        most = host.world.some(host.random, max_records)
         pause = host.process.slowness_s + host.world.slowness_s("log")
         if pause:
             await asyncio.sleep(host.random.random() * pause)
@@ -176,13 +186,24 @@ class SimulatedReader(Reader):
         host = self.host
         host.check_open()
         reader = self._reader
+        if self._lazy is not None:
+            self._lazy.cancel()
         if lazy:
             reader._check_assigned()
-            host.loop.call_later(host.random.random() * LAZY_S, self._send_lazily, offset, metadata)
+            self._later = offset, metadata
+            self._lazy = host.loop.call_later(host.random.random() * LAZY_S, self._send_lazily, offset, metadata)
             return
         await self._log._ask(f"commit position {offset}", lambda: reader.commit(offset, metadata))
 
+    def hurry(self):
+        """What was to be stored later is stored now."""
+        lazy, self._lazy = self._lazy, None
+        if lazy is not None and not lazy.cancelled():
+            lazy.cancel()
+            self._send_lazily(*self._later)
+
     def _send_lazily(self, offset, metadata):
+        self._lazy = None
         host, loop = self.host, self.host.loop
         if host.reaches("log") and not host.closed:
             loop.create_task(_quietly(self._reader, offset, metadata), context=loop.world.context)

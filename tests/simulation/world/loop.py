@@ -17,8 +17,11 @@ import heapq
 import itertools
 from collections import deque
 
-CALLBACKS_AT_ONE_TIME_MAX = 500_000
+CALLBACKS_AT_ONE_TIME_MAX = 100_000
 """Somebody spins: time would never move again."""
+
+CALLBACKS_MAX = 1_500_000
+"""Of a whole simulation, thirty times what an ordinary one takes: somebody tries again and again."""
 
 EARLIEST_S = 1e-6
 """Two times this close are one."""
@@ -182,6 +185,8 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._at_once += 1
         if self._at_once > CALLBACKS_AT_ONE_TIME_MAX:
             raise Spinning(f"{lane.name} and others never rest: {handle!r}")
+        if self.callbacks > CALLBACKS_MAX and not self._at_the_end:
+            raise Spinning(f"{lane.name} and others do too much: {handle!r}")
         handle._run()
         if lane.countdown:
             lane.countdown -= 1

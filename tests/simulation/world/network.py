@@ -73,7 +73,7 @@ class Host:
             fate = "refused"
         at = loop.time() + journey
         if ordered is not None:
-            at = self._last[ordered] = max(at, self._last.get(ordered, 0.0))
+            at = self._last[ordered] = max(at, self._last.get(ordered, 0.0) + 1e-7)
         if fate:
             self.world.trace(self.name, label, fate)
         if fate != "request lost":

@@ -103,6 +103,10 @@ class World:
     def journey_s(self):
         return self.random.random() * (JOURNEY_S + self.slowness_s("log"))
 
+    def some(self, random, most):
+        """How many records an answer has, of so many at most: sometimes few, though there are more."""
+        return min(most, random.choice((1, 7, most, most)))
+
     def is_down(self, server):
         return self._down.get(server, 0) > 0
 

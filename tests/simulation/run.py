@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from perdure.cli.exits import Unusable
 from tests.simulation.laws import verdict
 from tests.simulation.world.ending import Ending
 from tests.simulation.world.nemesis import Nemesis
 from tests.simulation.world.world import World
 
 CLOSING_S = 60.0
+EXITS = (Unusable, TimeoutError)  # what a service may end by: it tells what it cannot do, or that it was cut off
 
 
 @dataclass
@@ -95,7 +97,9 @@ async def _close(world):
         await asyncio.sleep(0.5)
     late = [f"{each.name} has not drained" for each in services if each.running]
     wrong = [f"{name} exits by {error!r}" for name, error in world.exits[exits:]]
-    return {"services_drain": [*late, *wrong]} if late or wrong else {}
+    found = {"services_drain": [*late, *wrong]} if late or wrong else {}
+    unnamed = [f"{name} exits by {error!r}" for name, error in world.exits if not isinstance(error, EXITS)]
+    return found | ({"services_exit_by_name": unnamed} if unnamed else {})
 
 
 def _end(world):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 
 from perdure.ports.errors import CommitFailed, CommitUnknown
-from perdure.roles.orchestrator import kept, owner
+from perdure.roles.orchestrator import kept, owner, service
 from perdure.roles.orchestrator.gathering import Gatherer
 from perdure.roles.orchestrator.position import Position
 from perdure.roles.orchestrator.tenure import Tenure
@@ -150,9 +152,15 @@ def misrouted_commands_are_dropped():
     return [(Tenure, "_compose", compose)]
 
 
+def a_rebalance_ends_the_joining_process():
+    """Partitions that are taken back while a process still joins cancel what it waits for. (The engine had this one.)"""
+    unshielded = SimpleNamespace(**{**vars(asyncio), "shield": lambda future: future})
+    return [(service, "asyncio", unshielded)]
+
+
 BUGS = (
     fencing_is_skipped, outputs_are_sent_before_the_commit, waits_are_answered_before_the_commit, tail_is_not_read,
     position_runs_ahead, undecided_commands_are_not_listed, an_unknown_outcome_counts_as_failure,
     a_failed_commit_is_forgotten, speculation_is_kept_after_an_abort, memory_is_kept_whatever_happened_meanwhile,
-    a_dead_letter_swallows_its_neighbour, misrouted_commands_are_dropped,
+    a_dead_letter_swallows_its_neighbour, misrouted_commands_are_dropped, a_rebalance_ends_the_joining_process,
 )  # fmt: skip

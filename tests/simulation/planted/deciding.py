@@ -89,6 +89,17 @@ def a_fresh_id_is_never_looked_up():
     return [(Memory, "begin", begin), (Requests, "_repeat", lambda self, request: self._post(request))]
 
 
+def a_refused_command_wakes_nobody():
+    """An instance that recovers by a command which is then refused is not told what waited. (The engine had this one.)"""
+    ordinary = turn.Turn._recover_under_new_code
+
+    def recover(self, command):
+        ordinary(self, command)
+        return False
+
+    return [(turn.Turn, "_recover_under_new_code", recover)]
+
+
 def the_clock_is_believed():
     """Events are stamped with the owner's clock, though it may have been set back."""
 
@@ -101,5 +112,5 @@ def the_clock_is_believed():
 BUGS = (
     repeats_are_not_recognised, results_count_twice, an_earlier_run_is_heard, an_earlier_generation_is_heard,
     an_earlier_attempt_is_heard, raised_events_are_lost_at_a_new_generation, termination_skips_a_child,
-    recursion_obeys_anybody, a_fresh_id_is_never_looked_up, the_clock_is_believed,
+    recursion_obeys_anybody, a_fresh_id_is_never_looked_up, a_refused_command_wakes_nobody, the_clock_is_believed,
 )  # fmt: skip

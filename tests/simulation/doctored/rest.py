@@ -76,6 +76,12 @@ def a_position_goes_back(evidence):
 
 
 @breaks("markers_move_forward")
+def an_owner_knows_less_of_the_store_than_before(evidence):
+    place = [at for at in _markers(evidence) if evidence.history[at - 1].instance][-1]
+    change(evidence.history, place, stored_to=0)
+
+
+@breaks("markers_move_forward")
 def two_owners_write_in_turn(evidence):
     with_events = find(evidence.history, "WorkflowStarted")
     place = next(at for at in range(with_events, len(evidence.history)) if not evidence.history[at].instance)

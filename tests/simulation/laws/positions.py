@@ -8,6 +8,9 @@ from tests.simulation.laws.known import COMMANDS, where
 def markers_move_forward(known):
     """No position goes back; what is decided stays so; a new owner speaks first by a marker alone, so that events of the
     one before cannot follow it nor come between its own; after the last marker there is nothing.
+
+    Lenient: where the store does not answer, whoever takes over may know less of what is stored than a marker says (the
+    log has everything above it, whoever let go of it).
     """
     for partition, batches in known.batches.items():
         before = None
@@ -26,11 +29,12 @@ def markers_move_forward(known):
 
 def _follows(batch, before):
     fields, earlier = batch.marker.fields, before.marker.fields
-    for name in ("next_offset", "stored_to", "epoch"):
-        if fields[name] < earlier[name]:
-            yield f"{_named(batch)}: {name} fell from {earlier[name]} to {fields[name]}"
     decided = [fact.offset for facts in batch.commands.values() for fact in facts if fact.name in COMMANDS]
-    if fields["owner"] != earlier["owner"] and (batch.events or decided):
+    takes_over = not batch.events and not decided
+    for name in ("next_offset", "stored_to", "epoch"):
+        if fields[name] < earlier[name] and not (name == "stored_to" and takes_over):
+            yield f"{_named(batch)}: {name} fell from {earlier[name]} to {fields[name]}"
+    if fields["owner"] != earlier["owner"] and not takes_over:
         yield f"{_named(batch)} decided {decided} and committed events of {sorted(batch.events)} before it took over"
     known = set(earlier["undecided"])
     again = [offset for offset in fields["undecided"] if offset < earlier["next_offset"] and offset not in known]

@@ -1,9 +1,9 @@
 """The simulation from the command line: `make simulate`, or
 
-    python -m tests.simulation --minutes 10            many seeds, on all cores; one line for each that fails
-    python -m tests.simulation --seed 7                one, with its trace; --shrink makes it small first
-    python -m tests.simulation --scenario FILE         one that was written down
-    python -m tests.simulation --planted NAME          until a planted bug is found (--list tells which there are)
+python -m tests.simulation --minutes 10            many seeds, on all cores; one line for each that fails
+python -m tests.simulation --seed 7                one, with its trace; --shrink makes it small first
+python -m tests.simulation --scenario FILE         one that was written down
+python -m tests.simulation --planted NAME          until a planted bug is found (--list tells which there are)
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def main():
     if given.planted:
         return _find(given.planted, given.first, given.seeds or 2_000)
     if given.seed is not None or given.scenario:
-        scenario = json.loads(Path(given.scenario).read_text(encoding="utf-8")) if given.scenario else scenario_of(given.seed)
+        scenario = (
+            json.loads(Path(given.scenario).read_text(encoding="utf-8")) if given.scenario else scenario_of(given.seed)
+        )
         return _one(scenario, shrink=given.shrink)
     return _many(given.first, given.seeds, given.minutes)
 
@@ -46,7 +48,9 @@ def _arguments():
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, help="how many")
     parser.add_argument("--minutes", type=float, help="how long, if no number of seeds is given (default 1)")
-    parser.add_argument("--first", type=int, default=None, help="the first seed (default: by the clock, 0 for --planted)")
+    parser.add_argument(
+        "--first", type=int, default=None, help="the first seed (default: by the clock, 0 for --planted)"
+    )
     parser.add_argument("--seed", type=int, help="this one alone, with its trace")
     parser.add_argument("--scenario", help="a scenario from a file, with its trace")
     parser.add_argument("--shrink", action="store_true", help="look for a smaller scenario that fails by the same law")
@@ -103,7 +107,11 @@ def _many(first, seeds, minutes):
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         shares, running, said = iter(starts), set(), began
         while True:
-            while len(running) < 2 * os.cpu_count() and time.monotonic() < end and (start := next(shares, None)) is not None:
+            while (
+                len(running) < 2 * os.cpu_count()
+                and time.monotonic() < end
+                and (start := next(shares, None)) is not None
+            ):
                 running.add(pool.submit(_share, start, min(start + SHARE, last)))
             if not running:
                 break

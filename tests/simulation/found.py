@@ -6,5 +6,4 @@ new one. A bug that MOST seeds do not find counts as one that the simulation can
 
 MOST = 1_500
 
-FOUND = {
-}
+FOUND = {}

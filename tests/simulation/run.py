@@ -41,7 +41,8 @@ class Outcome:
     def text(self):
         """The trace, a line for each thing that happened."""
         return "".join(
-            f"{at:11.6f}  {who:22} {what}{''.join(f'  {each}' for each in more)}\n" for at, who, what, more in self.lines
+            f"{at:11.6f}  {who:22} {what}{''.join(f'  {each}' for each in more)}\n"
+            for at, who, what, more in self.lines
         )
 
 
@@ -55,7 +56,7 @@ def play(scenario):
         ending = Ending(world)
         try:
             outcome.evidence = world.loop.drive(_play(world, nemesis, ending, outcome))
-        except Exception as error:  # noqa: BLE001 - the simulated world broke: that is a finding, too
+        except Exception as error:  # the simulated world broke: that is a finding, too
             outcome.complaints["the_simulation_ran"] = [f"{type(error).__name__}: {error}"]
             world.trace("world", f"breaks: {type(error).__name__}: {error}")
         outcome.virtual_s = world.loop.time()
@@ -129,7 +130,7 @@ def _quiet(world):
     def note(_logger, method, event):
         text = event.pop("event")
         event.pop("exc_info", None)
-        world.trace("log", f"{method}: {text}", {key: value for key, value in event.items()})
+        world.trace("log", f"{method}: {text}", dict(event))
         raise structlog.DropEvent
 
     structlog.configure(processors=[note], cache_logger_on_first_use=False)

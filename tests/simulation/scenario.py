@@ -77,7 +77,13 @@ def _bounds(random):
         "activity-worker": random.choice(
             (
                 {},
-                {"lease_after_s": 3.0, "lease_s": 8.0, "lease_renew_s": 2.0, "in_flight_max": 4, "unregistered_window_s": 5.0},
+                {
+                    "lease_after_s": 3.0,
+                    "lease_s": 8.0,
+                    "lease_renew_s": 2.0,
+                    "in_flight_max": 4,
+                    "unregistered_window_s": 5.0,
+                },
             )
         ),
         "timer": random.choice(({}, {"near_s": 6.0, "slice_s": 20, "flush_s": 0.2, "recheck_s": 1.0})),
@@ -111,7 +117,7 @@ def _rates(random):
     server = random.choice(("log", "store"))
     chance = random.choice((1.0, 5.0, 20.0))
     kinds = random.sample(("requests_lost", "answers_lost", "late", "refused"), random.randint(1, 3))
-    return {"server": server, "rates": {kind: chance for kind in kinds}}
+    return {"server": server, "rates": dict.fromkeys(kinds, chance)}
 
 
 _MORE = {

@@ -85,7 +85,9 @@ class SimulatedCluster(Cluster):
 
     def client(self):
         name = f"client-{len(self._hosts)}"
-        process = SimpleNamespace(lane=Lane(name), name=name, random=random.Random(name), slowness_s=0.0, cut_from=set())
+        process = SimpleNamespace(
+            lane=Lane(name), name=name, random=random.Random(name), slowness_s=0.0, cut_from=set()
+        )
         self._hosts.append(Host(self.world, process))
         self._logs.append(SimulatedLog(self._hosts[-1]))
         return self._logs[-1]

@@ -53,9 +53,7 @@ class Partition(Source):
     def add(self, outgoing, writer, transaction):
         broker = self._broker
         stamp_ms = broker.now_us() // 1000
-        record = Record(
-            self.topic, self.partition, self.high, outgoing.key, outgoing.value, outgoing.headers, stamp_ms
-        )
+        record = Record(self.topic, self.partition, self.high, outgoing.key, outgoing.value, outgoing.headers, stamp_ms)
         committed_us = broker.now_us() if transaction is None else 0
         self.entries.append(Entry(record, writer, committed_us))
         if transaction is not None:

@@ -134,7 +134,9 @@ class Ending:
         for group, topic in (("activity-worker", TOPICS.activities()), ("timer", TOPICS.timers)):
             for partition in broker.topics[topic]:
                 at = broker.committed(f"sim.{group}", topic, partition.partition)
-                visible = [each for each in partition.committed() if each.record.offset >= max(at.offset, partition.start)]
+                visible = [
+                    each for each in partition.committed() if each.record.offset >= max(at.offset, partition.start)
+                ]
                 if visible:
                     yield f"{group} {topic}[{partition.partition}] at {at.offset} of {partition.end}"
 
@@ -156,7 +158,9 @@ def _left_of_orchestrator(role):
         left[f"partition {number}, live ones that have ended or not"] = [
             key for key, live in memory.lives.items() if not live.instance.ended
         ]
-        left[f"partition {number}, bytes that are nobody's"] = [memory._bytes] if not memory.lives and memory._bytes else []
+        left[f"partition {number}, bytes that are nobody's"] = (
+            [memory._bytes] if not memory.lives and memory._bytes else []
+        )
     left["kept of revoked partitions"] = role.orchestrator._kept
     return left
 

@@ -83,10 +83,11 @@ class SimulatedLog(Log):
 
         told = _Told(host, listener)
         try:
-            joined = await self._ask(f"join {group}", work, patience_s=60.0)
+            # A client asks again and again by itself: no answer of this one is lost.
+            joined = await self._ask(f"join {group}", work, patience_s=60.0, steady=True)
         except BaseException:
             for member in [each for each in self.broker.members(group) if each._listener is told]:
-                member.vanish()  # whoever was joining has given up
+                host.loop.call_soon(member.vanish, context=host.loop.world.context)  # whoever was joining has given up
             raise
         member = SimulatedMembership(self, joined)
         self._members.append(member)

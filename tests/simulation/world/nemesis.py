@@ -62,7 +62,9 @@ class Nemesis:
         return self.world.processes.get((fault["role"], fault["number"]))
 
     def _of_role(self, role):
-        return [each for each in self.world.processes.values() if each.role == role or (not role and each.role in ROLES)]
+        return [
+            each for each in self.world.processes.values() if each.role == role or (not role and each.role in ROLES)
+        ]
 
     # -- processes --------------------------------------------------------------------------------------------
 
@@ -85,6 +87,7 @@ class Nemesis:
             return
         life = process.life
         process.after(fault["after"], process.pause)
+
         def undo():
             if process.life == life:
                 process.disarm()

@@ -27,6 +27,9 @@ class Rates:
     refused: float = 0.0  # by the server, which did nothing
 
 
+STEADY = Rates()
+
+
 class Host:
     """One life of a process, as its servers see it."""
 
@@ -52,11 +55,11 @@ class Host:
         """Whether what is sent now gets there."""
         return not self.world.is_down(server) and server not in self.process.cut_from
 
-    async def call(self, server, work, label, *, lost=None, refused=None, ordered=None, patience_s=None):
+    async def call(self, server, work, label, *, lost=None, refused=None, ordered=None, patience_s=None, steady=False):
         """What `work` returns or raises, done by the server. `lost`: raised where no answer comes; `refused`: where the
-        server is asked to refuse it, None if it never does.
+        server is asked to refuse it, None if it never does. `steady`: chance does not touch it.
         """
-        loop, rates = self.loop, self.world.rates[server]
+        loop, rates = self.loop, STEADY if steady else self.world.rates[server]
         answer = loop.create_future()
         chance = self.random.random() * 100
         slow = self.process.slowness_s + self.world.slowness_s(server)

@@ -33,7 +33,9 @@ class SimulatedHistoryStore(HistoryStore):
         shared, host = self._shared, self._host
         host.world.trace(host.name, f"stores {len(turns)} of partition {partition} up to {stored_to}")
         await _all(
-            self._ask(f"store '{turn.row.instance_id}'", lambda turn=turn: shared.append(partition, 0, position, [turn]))
+            self._ask(
+                f"store '{turn.row.instance_id}'", lambda turn=turn: shared.append(partition, 0, position, [turn])
+            )
             for turn in turns
         )
         await self._ask("store a position", lambda: shared.append(partition, stored_to, position, []))

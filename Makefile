@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 export PYTHONHASHSEED ?= 0
 
-.PHONY: help demo test lint types imports unit distributed soak brokers brokers-stop bench format clean
+.PHONY: help demo test lint types imports unit distributed simulate soak brokers brokers-stop bench format clean
 
 help:
 	@echo "make demo    run the seven workflow patterns durably, with a kill in the middle"
@@ -13,6 +13,7 @@ help:
 	@echo "make unit    only what needs no broker (TESTS=tests/core for a part of it)"
 	@echo "make distributed  only what runs on real Kafka and Cassandra (started from Maven's artefacts, Docker, or addresses)"
 	@echo "make brokers real Kafka and Cassandra on this machine, until make brokers-stop"
+	@echo "make simulate MINUTES=10: the whole engine on a virtual clock, seed after seed (SEED=7: one, with its trace; SIMULATE='--help')"
 	@echo "make soak    MINUTES=10: processes in trouble under load on real brokers, then a verdict (SEED=… repeats the order)"
 	@echo "make bench   measure; figures and CPU seconds (BENCH='--help' for more)"
 	@echo "make format  let ruff format the code"
@@ -45,6 +46,9 @@ unit: .venv/.installed
 
 distributed: .venv/.installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m brokers $(or $(TESTS),tests)
+
+simulate: .venv/.installed
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),$(if $(MINUTES),--minutes $(MINUTES))) $(SIMULATE)
 
 soak: .venv/.installed
 	@$(BIN)/python -m tests.faults $(or $(MINUTES),10) $(SEED)

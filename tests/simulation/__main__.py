@@ -139,7 +139,7 @@ def _share(start, end):
             cpu_ms=int(outcome.cpu_s * 1000), records=len(outcome.evidence.history) if outcome.evidence else 0,
         )  # fmt: skip
         if not outcome.sound:
-            law, found = next(iter(outcome.complaints.items()))
+            found = next(iter(outcome.complaints.values()))
             lines.append(f"seed {seed} fails: {', '.join(outcome.complaints)}: {found[0][:LINE_CHARS]}")
     return total, lines
 

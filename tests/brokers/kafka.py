@@ -56,7 +56,7 @@ def settings(
     listeners = {"PLAINTEXT": (port, port)}
     listeners |= {f"DOOR{number}": door for number, door in enumerate((doors or {}).items())}
     inside = [f"{name}://{host}:{listened}" for name, (listened, _) in listeners.items()]
-    names = {name: "PLAINTEXT" for name in (*listeners, "CONTROLLER")}
+    names = dict.fromkeys((*listeners, "CONTROLLER"), "PLAINTEXT")
     return {
         **SETTINGS,
         **(changed or {}),

@@ -28,16 +28,10 @@ def main(arguments):
     seed = int(arguments[1]) if len(arguments) > 1 else random.SystemRandom().randrange(1 << 32)
     folder = Path(arguments[2]) if len(arguments) > 2 else FOLDER / f"seed-{seed}"
     print(f"chaos for {minutes:g} minutes, seed {seed}", flush=True)
-    story, steps, end = Story(seed), deal(seed), time.monotonic() + 60 * minutes
+    story = Story(seed)
     try:
         with tempfile.TemporaryDirectory() as scratch, Stage(Path(scratch)) as stage:
-            chaos = Chaos(stage, story)
-            while time.monotonic() < end and all(each.verdict == "sound" for each in story.rounds):
-                until = min(end, time.monotonic() + ROUND_SECONDS)
-                number = len(story.rounds)
-                home = Path(scratch) / f"round{number}"
-                home.mkdir()
-                chaos.round(before(until, steps), f"chaos{os.getpid()}x{number}", home)
+            _rounds(Chaos(stage, story), deal(seed), 60 * minutes, Path(scratch))
     finally:
         page = report.write(story, folder)
         print(report.text(story), f"report: {page}", sep="\n", flush=True)
@@ -45,6 +39,19 @@ def main(arguments):
             if each.said:
                 print(each.said, flush=True)
     return 0 if story.sound else 1
+
+
+def _rounds(chaos, steps, seconds, scratch):
+    """Until the time is over, or one is not sound."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        number = len(chaos.story.rounds)
+        home = scratch / f"round{number}"
+        home.mkdir()
+        until = min(end, time.monotonic() + ROUND_SECONDS)
+        told = chaos.round(before(until, steps), f"chaos{os.getpid()}x{number}", home)
+        if told.verdict != "sound":
+            return
 
 
 def before(until, steps):

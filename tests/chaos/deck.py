@@ -24,6 +24,9 @@ ON_LINKS = ("cut", "swallowed", "slow")
 HOLD_SECONDS = (2.0, 5.0, 9.0, 14.0)
 """How long what can last lasts: below and above a group's session (6 s) and a transaction's time (5 s)."""
 
+APART_SECONDS = (0.0, 0.0, 1.0, 3.0)
+"""How much later the second of two begins: together, or into what the first one has begun."""
+
 DELAY_SECONDS = (0.05, 0.15, 0.4)
 BYTES_PER_SECOND = (0, 0, 64_000)
 WAYS = ("both", "toward", "back")
@@ -79,10 +82,11 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Step:
-    """One trouble, or two at once. `hold_s`: how long those last that can."""
+    """One trouble, or two, the second `apart_s` after the first. `hold_s`: how long those last, from then on, that can."""
 
     troubles: tuple[Trouble, ...]
     hold_s: float
+    apart_s: float = 0.0
 
     @property
     def lasts_s(self):
@@ -90,7 +94,8 @@ class Step:
 
     def __str__(self):
         lasting = f", for {self.hold_s:g} s" if self.lasts_s else ""
-        return " + ".join(map(str, self.troubles)) + lasting
+        then = f" + {self.apart_s:g} s later " if self.apart_s else " + "
+        return then.join(map(str, self.troubles)) + lasting
 
 
 def cards():
@@ -109,12 +114,13 @@ def deal(seed, holds=HOLD_SECONDS):
         if not deck:
             deck = cards()
             chance.shuffle(deck)
-        troubles = [_detailed(deck.pop(), chance)]
+        troubles, apart = [_detailed(deck.pop(), chance)], 0.0
         if chance.randrange(PAIR_ONE_IN) == 0:
             place = next((number for number, card in enumerate(deck) if may_meet(troubles[0], card)), None)
             if place is not None:
                 troubles.append(_detailed(deck.pop(place), chance))
-        yield Step(tuple(troubles), chance.choice(holds))
+                apart = chance.choice(APART_SECONDS)
+        yield Step(tuple(troubles), chance.choice(holds), apart)
 
 
 def may_meet(one, other):

@@ -16,16 +16,26 @@ CALM_SECONDS = 3.0
 SERVED_SECONDS = 120.0
 """Until a step counts as never served again. No expectation: those are in the report."""
 SETTLE_SECONDS = 120.0
+"""For clients, at the end, to get their answers."""
+STORE_SECONDS = 60.0
+"""For the store to catch up with the log, then."""
 
 
 class Chaos:
     """Runs of one seed, of which `story` tells. `planted`: role to faults, as in tests/faults/planted.py."""
 
     def __init__(
-        self, stage, story, *, planted=None, calm_s=CALM_SECONDS, served_s=SERVED_SECONDS, settle_s=SETTLE_SECONDS
+        self,
+        stage,
+        story,
+        *,
+        planted=None,
+        served_s=SERVED_SECONDS,
+        settle_s=SETTLE_SECONDS,
+        store_s=STORE_SECONDS,
     ):
         self.stage, self.story = stage, story
-        self._planted, self._calm_s, self._served_s, self._settle_s = planted, calm_s, served_s, settle_s
+        self._planted, self._served_s, self._settle_s, self._store_s = planted, served_s, settle_s, store_s
         self._began = time.time()
 
     def round(self, steps, namespace, folder):
@@ -36,13 +46,13 @@ class Chaos:
             cast.load.begin()
             wrong = {}
             try:
-                time.sleep(self._calm_s)
+                time.sleep(CALM_SECONDS)
                 told.calm_s = self._served(cast, time.time())
                 cast.report.note(f"undisturbed, served takes {told.calm_s:.1f} s")
                 for step in steps:
                     self._step(cast, step)
                     cast.note_the_dead()
-                    time.sleep(self._calm_s)
+                    time.sleep(CALM_SECONDS)
             except (AssertionError, OSError) as error:
                 cast.report.note(f"no further steps: {error}")
                 wrong["everything_is_served_again"] = [str(error)]
@@ -51,14 +61,14 @@ class Chaos:
         return told
 
     def _step(self, cast, step):
-        number = len(self.story.done) + 1
-        cast.report.note(f"step {number}, {len(cast.load.told.accepted)} accepted so far: {step}")
+        cast.report.note(f"step {len(self.story.done) + 1}, {len(cast.load.told.accepted)} accepted so far: {step}")
         facts_before, began = len(cast.facts()), time.time()
         done = Done(step, began - self._began)
         self.story.done.append(done)
         acts = [Act(cast, trouble) for trouble in step.troubles]
         try:
-            for act in acts:
+            for number, act in enumerate(acts):
+                time.sleep(step.apart_s if number else 0.0)
                 act.begin()
             time.sleep(step.lasts_s)
         finally:
@@ -90,7 +100,7 @@ class Chaos:
     def _judge(self, cast, told, wrong):
         cast.settle(self._settle_s)
         try:
-            complaints = cast.complaints() | wrong
+            complaints = cast.complaints(self._store_s) | wrong
         except (AssertionError, TimeoutError, DriverException) as error:  # no evidence is no sound run
             complaints = wrong | {"there_is_evidence": [f"{type(error).__name__}: {error}"]}
         if cast.lost:

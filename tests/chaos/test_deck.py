@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from tests.chaos.deck import BROKERS, HOLD_SECONDS, MEMBERS, USES, cards, deal, may_meet
+from tests.chaos.deck import APART_SECONDS, BROKERS, HOLD_SECONDS, MEMBERS, USES, cards, deal, may_meet
 
 SEEDS = range(40)
 
@@ -57,6 +57,7 @@ def test_chance_chooses_process_way_delay_width_and_how_long():
     steps = [step for seed in SEEDS for step in dealt(seed)]
     troubles = [trouble for step in steps for trouble in step.troubles]
     assert {step.hold_s for step in steps} == set(HOLD_SECONDS)
+    assert {step.apart_s for step in steps if len(step.troubles) == 2} == set(APART_SECONDS)
     assert {each.place for each in troubles if each.subject == "orchestrator"} == {0, 1}
     assert {each.place for each in troubles if each.subject == "gateway"} == {0}
     for what in ("swallowed", "slow"):
@@ -76,4 +77,7 @@ def test_a_step_says_what_it_is():
     said = {str(trouble) for seed in SEEDS for step in dealt(seed) for trouble in step.troubles}
     assert {"orchestrator killed (number 2)", "timer killed", "Kafka killed", "gateway: cut off, Cassandra"} <= said
     assert "Kafka: slow link (both ways, 150 ms, 64 kB/s)" in said
+    steps = {str(step) for seed in SEEDS for step in dealt(seed)}
+    assert any(" + 3 s later " in each and each.endswith(", for 14 s") for each in steps)
+    assert "timer killed" in steps  # nothing lasts
     assert "activity-worker: silent link, Kafka (number 1, from the broker)" in said

@@ -35,21 +35,18 @@ class Flow:
     async def carry(self, reader, writer, lost):
         """From one side to the other, until the first has closed. `lost()` is told of bytes that will never arrive."""
         under_way = asyncio.Queue(CHUNKS_UNDER_WAY)
-        taking = asyncio.ensure_future(self._take(reader, under_way, lost))
+        taking = asyncio.ensure_future(self._take(reader, under_way))
         try:
             await self._give(under_way, writer, lost)
         finally:
             taking.cancel()
             await asyncio.gather(taking, return_exceptions=True)
 
-    async def _take(self, reader, under_way, lost):
+    async def _take(self, reader, under_way):
         now = asyncio.get_running_loop().time
         try:
             while data := await reader.read(CHUNK_BYTES):
-                if self.swallowing:
-                    lost()
-                else:
-                    await under_way.put((now() + self.delay_s, data))
+                await under_way.put((now() + self.delay_s, data))
         except OSError:
             pass  # reset: over, as by a close
         await under_way.put((now() + self.delay_s, b""))

@@ -48,9 +48,9 @@ def markdown(story):
         + span([each.calm_s for each in story.rounds])
         + ".",
         _table(
-            ("#", "at", "what", "silence", "served again"),
+            ("#", "at", "what", "silence", "served again", "last of it"),
             [
-                (number, f"{each.began_s:.0f}", each.step, f"{each.silence_s:.1f}", span([each.recovery_s]))
+                (number, f"{each.began_s:.0f}", each.step, f"{each.silence_s:.1f}", span([each.recovery_s]), each.last)
                 for number, each in enumerate(story.done, 1)
             ],
         ),

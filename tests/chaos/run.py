@@ -47,7 +47,7 @@ class Chaos:
             wrong = {}
             try:
                 time.sleep(CALM_SECONDS)
-                told.calm_s = self._served(cast, time.time())
+                told.calm_s, _ = self._served(cast, time.time())
                 cast.report.note(f"undisturbed, served takes {told.calm_s:.1f} s")
                 for step in steps:
                     self._step(cast, step)
@@ -78,12 +78,12 @@ class Chaos:
         done.healed_s = since - self._began
         for act in acts:
             act.whole(alone=len(acts) == 1)
-        done.recovery_s = self._served(cast, since, facts_before)
+        done.recovery_s, done.last = self._served(cast, since, facts_before)
         done.silence_s = silence_s(cast.facts()[facts_before:], began, since + done.recovery_s)
-        cast.report.recovered(str(step), done.recovery_s)
+        cast.report.note(f"{done.recovery_s:.1f} s until served again, last a {done.last}")
 
     def _served(self, cast, since, seen=0):
-        """How many seconds after `since` it was. `seen`: so many facts are older."""
+        """How many seconds after `since` it was, and what came last. `seen`: so many facts are older."""
         served = Served(since, lambda instance: door_of(cast, instance))
         end = time.monotonic() + self._served_s
         while True:
@@ -93,7 +93,7 @@ class Chaos:
             told = cast.load.told.results
             missing = served.missing(told)
             if not missing:
-                return served.seconds(told)
+                return served.last(told)
             assert time.monotonic() < end, f"not served again within {self._served_s:g} s: {'; '.join(missing)}"
             time.sleep(0.1)
 

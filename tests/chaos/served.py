@@ -37,9 +37,12 @@ class Served:
         missing = [f"no {kind} of partition {number} since then" for kind, number in sorted(wanted - self._seen.keys())]
         return missing + [f"no client told through {door}" for door in DOORS if self._told_at(door, told) is None]
 
-    def seconds(self, told):
-        """From `since` until the last of it, once nothing is missing."""
-        return max(*self._seen.values(), *(self._told_at(door, told) for door in DOORS)) - self.since
+    def last(self, told):
+        """(seconds from `since` until the last of it, what that was), once nothing is missing."""
+        seen = {f"{kind} of partition {number}": at for (kind, number), at in self._seen.items()}
+        seen |= {f"client through {door}": self._told_at(door, told) for door in DOORS}
+        what = max(seen, key=seen.get)
+        return seen[what] - self.since, what
 
     def _told_at(self, door, told):
         return min((at for at, instance in self._ended.get(door, ()) if instance in told), default=None)

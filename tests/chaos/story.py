@@ -20,6 +20,7 @@ class Done:
     healed_s: float = 0.0
     recovery_s: float | None = None
     silence_s: float = 0.0
+    last: str = ""  # of what had to be served again
 
 
 @dataclass

@@ -32,6 +32,17 @@ async def carrying():
     await asyncio.gather(work, return_exceptions=True)
 
 
+async def ended(work):
+    async with asyncio.timeout(30):
+        await work
+
+
+async def until(fact):
+    async with asyncio.timeout(30):
+        while not fact():
+            await asyncio.sleep(0.01)
+
+
 async def until_idle():
     """Whatever can go on without time passing has gone on."""
     for _ in range(20):
@@ -48,7 +59,7 @@ async def test_what_is_under_way_on_a_slow_link_stays_before_what_comes_after(ca
     await until_idle()
     assert arrived.data == b""
     sent.feed_eof()
-    await work
+    await ended(work)
     assert arrived.data == b"firstsecond"
 
 
@@ -59,8 +70,7 @@ async def test_what_is_under_way_when_swallowing_begins_is_lost_and_told(carryin
     await until_idle()
     assert not lost
     flow.set(swallowing=True)
-    while not lost:
-        await asyncio.sleep(0.01)
+    await until(lambda: lost)
     sent.feed_data(b"second")
     await until_idle()
     assert (arrived.data, len(lost), work.done()) == (b"", 2, False)
@@ -73,11 +83,11 @@ async def test_that_a_side_has_closed_is_not_told_while_bytes_are_swallowed(carr
     await until_idle()
     assert not work.done()
     flow.set()
-    await work
+    await ended(work)
     assert not lost
 
 
 async def test_a_reset_is_an_end(carrying):
     _, sent, _, _, work = carrying
     sent.set_exception(ConnectionResetError())
-    await work
+    await ended(work)

@@ -132,6 +132,20 @@ def test_a_close_of_either_side_reaches_the_other(connect, echo, link):
     wait_for(lambda: link.open_connections == 0)
 
 
+def test_what_was_sent_before_a_close_arrives_before_it(connect, echo, link):
+    """More than all buffers hold, to a client that reads in small pieces."""
+    client, data = connect(), bytes(32_000_000)
+    sender = threading.Thread(
+        target=lambda: (wait_for(lambda: echo._open), echo._open[0].sendall(data), echo.hang_up())
+    )
+    sender.start()
+    found = 0
+    while more := client.recv(4_096):
+        found += len(more)
+    sender.join()
+    assert found == len(data)
+
+
 def test_where_nobody_listens_a_client_is_closed(connect, link):
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         gone = nobody.getsockname()[1]
@@ -170,7 +184,7 @@ def test_what_is_swallowed_never_arrives_and_ends_its_connection_only_when_the_l
     client.setblocking(False)
     with pytest.raises(BlockingIOError):  # open, and silent
         client.recv(1)
-    client.setblocking(True)
+    client.settimeout(PATIENCE_SECONDS)
     link.passes()
     assert closed(client)
     assert closed(fresh)

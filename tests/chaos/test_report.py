@@ -18,7 +18,11 @@ PAIR = Step((Trouble("gateway", "slow", "cassandra", delay_s=0.05), Trouble("kaf
 def story():
     return Story(
         seed=7,
-        done=[Done(KILL, 3.0, 3.1, 2.5, 6.0), Done(PAIR, 10.0, 19.0, 4.5, 9.5), Done(KILL, 30.0, 30.0, 3.5, 6.5)],
+        done=[
+            Done(KILL, 3.0, 3.1, 2.5, 6.0),
+            Done(PAIR, 10.0, 19.0, 4.5, 9.5),
+            Done(KILL, 30.0, 30.0, 3.5, 6.5, "timer of partition 1"),
+        ],
         rounds=[Round(1.5, 100, 99, 140, 2_000, 7, "sound"), Round(1.7, 50, 50, 60, 900, 1, "sound")],
         ends_s=[1.0, 1.5, 20.0],
         lasted_s=60.0,
@@ -38,7 +42,7 @@ def test_the_text_has_every_step_kind_figure_and_verdict(story):
 def test_the_page_has_the_same_and_the_picture(story, tmp_path):
     page = report.write(story, tmp_path / "new").read_text()
     assert page.startswith("# Chaos, seed 7: sound\n")
-    assert "| 3 | 30 | orchestrator killed (number 2) | 6.5 | 3.5 |" in page
+    assert "| 3 | 30 | orchestrator killed (number 2) | 6.5 | 3.5 | timer of partition 1 |" in page
     assert "| orchestrator killed | 2 | 2.5 / 3.0 / 3.5 | 0 | – |" in page
     assert "| 2 | 50 | 50 | 60 | 900 | sound |" in page
     assert f"]({report.PICTURE})" in page

@@ -43,7 +43,7 @@ TOLD = {"http-1", "log-1"}
 def test_all_of_it_is_served_and_the_last_of_it_tells_how_long_it_took():
     served = of(ALL)
     assert served.missing(TOLD) == []
-    assert served.seconds(TOLD) == 7
+    assert served.last(TOLD) == (7, "workflow of partition 1")
 
 
 @pytest.mark.parametrize("name", ["WorkflowCompleted", "ActivityCompleted", "TimerFired"])
@@ -65,6 +65,12 @@ def test_what_began_before_does_not_count_even_if_it_ends_after():
     kinds = {text.partition(" of ")[0] for text in of(earlier).missing(TOLD)}
     assert kinds == {"no workflow", "no activity", "no client told through http", "no client told through log"}
     assert len(of(life(0, "http-1", SINCE - 4.5) + life(1, "log-1", SINCE - 4.5)).missing(TOLD)) == 8  # timers, too
+
+
+def test_a_timer_that_was_due_before_does_not_count_although_it_fires_after():
+    late = fact(SINCE + 1, 0, "http-1", "TimerFired", task_id=2, fire_at_us=int((SINCE - 1) * 1e6))
+    rest = [each for each in ALL if (each.name, each.partition) != ("TimerFired", 0)]
+    assert of([late, *rest]).missing(TOLD) == ["no timer of partition 0 since then"]
 
 
 def test_a_child_ends_for_no_client():

@@ -73,12 +73,12 @@ class Act:
     def _on_broker(self):
         broker = self.cast.stage.broker(self.trouble.subject)
         away, back = {
-            "killed": (broker.kill, broker.start),
-            "stopped": (broker.pause, broker.resume),
-            "restarted": (broker.stop, broker.start),
+            "killed": ("kill", "start"),
+            "stopped": ("pause", "resume"),
+            "restarted": ("stop", "start"),
         }[self.trouble.what]
-        away()
-        self._undo = back
+        getattr(broker, away)()
+        self._undo = getattr(broker, back)
 
     # -- links ------------------------------------------------------------------------------------------------
 

@@ -162,6 +162,10 @@ class _Connection:
             return
         if self._ended.is_set():
             return
+        for writer in (self._writer, self._other):
+            writer.transport.set_write_buffer_limits(
+                0
+            )  # what was carried is the kernel's, which a close takes nothing of
         ways = [
             asyncio.ensure_future(toward.carry(self._reader, self._other, self._lost)),
             asyncio.ensure_future(back.carry(reader, self._writer, self._lost)),
@@ -171,17 +175,6 @@ class _Connection:
         for each in (*ways, ended):
             each.cancel()
         await asyncio.gather(*ways, ended, return_exceptions=True)
-        if not self._ended.is_set():
-            await self._flush()
-
-    async def _flush(self):
-        """What was written is on its way before both sides close."""
-        for writer in (self._writer, self._other):
-            try:
-                writer.close()
-                await writer.wait_closed()
-            except OSError:
-                pass
 
     def _lost(self):
         self.gap = True

@@ -6,6 +6,7 @@ import time
 
 from cassandra import DriverException
 
+from tests.brokers import BrokersUnavailable
 from tests.chaos.acts import Act
 from tests.chaos.cast import Cast
 from tests.chaos.served import Served, silence_s
@@ -53,7 +54,7 @@ class Chaos:
                     self._step(cast, step)
                     cast.note_the_dead()
                     time.sleep(CALM_SECONDS)
-            except (AssertionError, OSError) as error:
+            except (AssertionError, OSError, BrokersUnavailable) as error:
                 cast.report.note(f"no further steps: {error}")
                 wrong["everything_is_served_again"] = [str(error)]
             self._judge(cast, told, wrong)

@@ -15,7 +15,8 @@ from tests.chaos.run import Chaos
 from tests.chaos.stage import Stage
 from tests.chaos.story import Story
 
-SEED, STEPS, HOLDS = 8061, 4, (3.0, 8.0)
+SEED, STEPS, HOLDS = 69825, 4, (3.0, 8.0)
+"""No broker is killed here, and no orchestrator loses Cassandra: tests/faults has both alone, the long form in pairs."""
 
 
 def steps():
@@ -41,7 +42,8 @@ def test_the_short_form_has_a_kill_a_stop_a_restart_every_trouble_of_a_link_and_
     assert {"killed", "stopped", "restarted", "cut", "swallowed", "slow"} <= {each.what for each in troubles}
     assert {len(step.troubles) for step in steps()} == {1, 2}
     assert any(each.what == "cut" and not each.of_all for each in troubles), "one process alone is cut off"
-    assert {each.subject for each in troubles} > {"kafka", "cassandra"}
+    assert {each.broker for each in troubles} == {"", "kafka", "cassandra"}
+    assert any(each.of_all for each in troubles), "all are cut off or slow"
 
 
 @pytest.mark.brokers

@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 export PYTHONHASHSEED ?= 0
 
-.PHONY: help demo test lint types imports unit distributed simulate soak brokers brokers-stop bench format clean
+.PHONY: help demo test lint types imports unit distributed simulate soak chaos brokers brokers-stop bench format clean
 
 help:
 	@echo "make demo    run the seven workflow patterns durably, with a kill in the middle"
@@ -15,6 +15,7 @@ help:
 	@echo "make brokers real Kafka and Cassandra on this machine, until make brokers-stop"
 	@echo "make simulate MINUTES=10: the whole engine on a virtual clock, seed after seed (SEED=7: one, with its trace; SIMULATE='--help')"
 	@echo "make soak    MINUTES=10: processes in trouble under load on real brokers, then a verdict (SEED=… repeats the order)"
+	@echo "make chaos   MINUTES=10: services, Kafka, Cassandra and the lines between them broken at random, then a report (SEED=…)"
 	@echo "make bench   measure; figures and CPU seconds (BENCH='--help' for more)"
 	@echo "make format  let ruff format the code"
 
@@ -52,6 +53,9 @@ simulate: .venv/.installed
 
 soak: .venv/.installed
 	@$(BIN)/python -m tests.faults $(or $(MINUTES),10) $(SEED)
+
+chaos: .venv/.installed
+	@$(BIN)/python -m tests.chaos $(or $(MINUTES),10) $(SEED)
 
 brokers: .venv/.installed
 	@$(BIN)/python -m tests.brokers start

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.brokers.artefacts import KAFKA, resolve, tool
@@ -40,26 +41,41 @@ LOGGING = """<Configuration><Appenders><Console name="out"><PatternLayout patter
 """
 
 
+Doors = Mapping[int, int]
+"""Ports that a node listens on besides its own, each to the port that it tells clients there: a proxy's."""
+
+
 def settings(
-    port: int, controller_port: int, host: str = "127.0.0.1", changed: dict[str, str] | None = None
+    port: int,
+    controller_port: int,
+    host: str = "127.0.0.1",
+    changed: dict[str, str] | None = None,
+    doors: Doors | None = None,
 ) -> dict[str, str]:
     """Server properties. `changed`: what one test wants otherwise."""
+    listeners = {"PLAINTEXT": (port, port)}
+    listeners |= {f"DOOR{number}": door for number, door in enumerate((doors or {}).items())}
+    inside = [f"{name}://{host}:{listened}" for name, (listened, _) in listeners.items()]
+    names = dict.fromkeys((*listeners, "CONTROLLER"), "PLAINTEXT")
     return {
         **SETTINGS,
         **(changed or {}),
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-        "listeners": f"PLAINTEXT://{host}:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "listeners": ",".join([*inside, f"CONTROLLER://127.0.0.1:{controller_port}"]),
+        "advertised.listeners": ",".join(f"{name}://127.0.0.1:{told}" for name, (_, told) in listeners.items()),
+        "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in names.items()),
     }
 
 
-def prepare(folder: Path, log: Path, changed: dict[str, str] | None = None) -> tuple[list[str], int]:
+def prepare(
+    folder: Path, log: Path, changed: dict[str, str] | None = None, doors: Doors | None = None
+) -> tuple[list[str], int]:
     """Writes and formats what a new node needs. Returns its command and its port."""
     java = tool("java", "runs Kafka")
     jars = f"{resolve(KAFKA)}/*"
     port, controller_port = free_ports(2)
     properties, logging = folder / "server.properties", folder / "log4j2.xml"
-    lines = settings(port, controller_port, changed=changed) | {"log.dirs": str(folder / "data")}
+    lines = settings(port, controller_port, changed=changed, doors=doors) | {"log.dirs": str(folder / "data")}
     properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
     logging.write_text(LOGGING)
     cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
@@ -83,10 +99,10 @@ def prepare(folder: Path, log: Path, changed: dict[str, str] | None = None) -> t
     return command, port
 
 
-def container_arguments(port: int, changed: dict[str, str] | None = None) -> list[str]:
+def container_arguments(port: int, changed: dict[str, str] | None = None, doors: Doors | None = None) -> list[str]:
     """Arguments of `docker run`: the image turns KAFKA_A_B into a.b."""
-    arguments = ["-p", f"127.0.0.1:{port}:{port}"]
+    arguments = [word for each in (port, *(doors or {})) for word in ("-p", f"127.0.0.1:{each}:{each}")]
     controller_port = port + 1 if port < 65_535 else port - 1
-    for name, value in settings(port, controller_port, host="0.0.0.0", changed=changed).items():
+    for name, value in settings(port, controller_port, host="0.0.0.0", changed=changed, doors=doors).items():
         arguments += ["-e", f"KAFKA_{name.upper().replace('.', '_')}={value}"]
     return [*arguments, IMAGE]

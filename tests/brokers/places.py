@@ -45,5 +45,15 @@ def free_ports(count: int) -> list[int]:
             holder.close()
 
 
+def held_port() -> socket.socket:
+    """A socket bound to a free loopback port, which never listens. As long as it is open nobody is given the port, and
+    whoever sets SO_REUSEADDR may listen on it: servers do, those of Java too. Close it.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder
+
+
 def say(text: str) -> None:
     print(f"brokers: {text}", flush=True)

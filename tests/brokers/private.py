@@ -10,24 +10,27 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tests.brokers import cassandra, docker, kafka
 from tests.brokers.errors import BrokersUnavailable
-from tests.brokers.places import say
+from tests.brokers.places import held_port, say
 from tests.brokers.processes import accepts, alive, end, spawn, wait_until_gone, wait_until_serving
 
 __all__ = ["PrivateBroker", "private_cassandra", "private_kafka"]
 
 
-def private_kafka(folder: Path, **changed: str) -> PrivateBroker:
-    """One Kafka node with its data in `folder`. `changed`: broker settings, with `_` for `.`."""
+def private_kafka(folder: Path, *, advertised: Sequence[int] = (), **changed: str) -> PrivateBroker:
+    """One Kafka node with its data in `folder`. `changed`: broker settings, with `_` for `.`.
+
+    `advertised`: ports of proxies. For each the node has one more listener, in `doors`, that sends clients there.
+    """
     settings = {name.replace("_", "."): value for name, value in changed.items()}
-    return PrivateBroker("kafka", kafka, folder, settings)
+    return PrivateBroker("kafka", kafka, folder, settings, advertised)
 
 
 def private_cassandra(folder: Path) -> PrivateBroker:
@@ -38,12 +41,21 @@ def private_cassandra(folder: Path) -> PrivateBroker:
 class PrivateBroker:
     """Not running until start(). Every method is bounded and does its work before it returns; none is a coroutine."""
 
-    def __init__(self, name: str, kind: ModuleType, folder: Path, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        kind: ModuleType,
+        folder: Path,
+        settings: dict[str, str] | None = None,
+        advertised: Sequence[int] = (),
+    ) -> None:
         self.name = name
         self.folder = folder / name
         self.port = 0
         self._kind = kind
         self._settings = settings or {}
+        self._held = [held_port() for _ in advertised]
+        self.doors = {held.getsockname()[1]: port for held, port in zip(self._held, advertised, strict=True)}
         self._command: list[str] = []
         self._pid = 0
         self._container = ""
@@ -115,6 +127,8 @@ class PrivateBroker:
         self.kill()
         if self._container:
             docker.remove(self._container)
+        for held in self._held:
+            held.close()
 
     def _prepare(self) -> None:
         self.folder.mkdir(parents=True)
@@ -135,8 +149,8 @@ class PrivateBroker:
         arguments: list[str] = self._kind.container_arguments(port, **self._options())
         return arguments
 
-    def _options(self) -> dict[str, dict[str, str]]:
-        return {"changed": self._settings} if self._settings else {}
+    def _options(self) -> dict[str, Any]:
+        return {name: given for name, given in (("changed", self._settings), ("doors", self.doors)) if given}
 
     def _serves(self) -> bool:
         return accepts(self.port)

@@ -45,12 +45,12 @@ class Fleet:
         done = self._cluster.perdure("bootstrap", "--development")
         assert done.returncode == 0, done.stderr
 
-    def launch(self, role):
-        """Start one more; returns at once."""
+    def launch(self, role, **environ):
+        """Start one more; returns at once. `environ`: what this process is told otherwise."""
         app = ("--app", "tests.faults.program:app") if role in ("orchestrator", "activity-worker") else ()
         fault = self.planted.get(role)
         command = (PLANTED, fault) if fault else ("-m", "perdure")
-        service = self._cluster.start(*command, "run", role, *app, "--json")
+        service = self._cluster.start(*command, "run", role, *app, "--json", **environ)
         self.services[role].append(service)
         return service
 

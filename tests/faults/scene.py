@@ -33,6 +33,9 @@ SECONDS = float(os.environ.get("PERDURE_FAULT_SECONDS", "2"))
 class Scene(Fleet):
     """A context manager. Its arguments are Fleet's."""
 
+    members = ROLES
+    """What it starts with: a role as often as there are processes of it."""
+
     def __init__(self, kafka, cassandra, namespace, folder, **more):
         super().__init__(kafka, cassandra, namespace, folder, **more)
         self._kafka, self._cassandra = kafka, cassandra
@@ -62,8 +65,8 @@ class Scene(Fleet):
         self._follower.start()
         self._store = Reader(self._cassandra, self.namespace)
         self._closing.append(self._store.close)
-        with ThreadPoolExecutor(len(ROLES)) as pool:
-            list(pool.map(self.start, ROLES))
+        with ThreadPoolExecutor(len(self.members)) as pool:
+            list(pool.map(self.start, self.members))
         environ = self._cluster.environ
         settings = ServiceSettings(
             log=environ["PERDURE_LOG"], store=environ["PERDURE_STORE"], namespace=self.namespace, replication=1

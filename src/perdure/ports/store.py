@@ -16,6 +16,7 @@ __all__ = [
     "Filter",
     "HistoryStore",
     "Page",
+    "Replaced",
     "Resting",
     "StoredEvent",
     "StoredInstance",
@@ -38,15 +39,26 @@ class StoredEvent:
 
 
 @dataclass(slots=True)
+class Replaced:
+    """A generation that was over before the store had taken it. `last_seq`: of its last event that was given."""
+
+    run: str
+    generation: int
+    last_seq: int
+
+
+@dataclass(slots=True)
 class StoredTurn:
     """What is new of one instance since it was last stored: its row, and its events in order.
 
     `row.status == "PURGED"`: delete the run's events and payloads, keep the tombstone. `generation` began anew when
-    the row's (run, generation) differs from the stored one: events of the earlier one are deleted.
+    the row's (run, generation) differs from the stored one: events of the earlier one are deleted. `replaced`: so are
+    those of these, which an append that failed half-way may have left without a row that tells of them.
     """
 
     row: InstanceRow
     events: list[StoredEvent] = field(default_factory=list)
+    replaced: list[Replaced] = field(default_factory=list)
 
 
 @dataclass(slots=True)

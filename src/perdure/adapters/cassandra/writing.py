@@ -61,7 +61,8 @@ class Writing:
             if stored is not None:
                 if stored.position > self._position and _ended(stored, row):
                     continue  # a late one, of what was replaced since
-                yield from self._deleted(stored, row)
+                self._hide(stored, row)
+            yield from self._deleted(turn, stored)
             if row.status == "PURGED":
                 tombstone_days.add(day_of(row.updated_at_us))
                 yield self._tombstone(row)
@@ -105,12 +106,24 @@ class Writing:
         )
         self._visible[day, shard].append((statement, size + ROW_BYTES))
 
-    def _deleted(self, stored: Place, row: InstanceRow) -> Iterator[Any]:
-        """What of the stored place the row's end or beginning leaves behind."""
+    def _deleted(self, turn: StoredTurn, stored: Place | None) -> Iterator[Any]:
+        """Events that the turn's end or beginning leaves behind: of what is stored, and of what may be without a row of
+        `instances` that tells of it, because an append of this owner or the one before failed half-way.
+        """
+        row = turn.row
+        over = [(each.run, each.generation, each.last_seq) for each in turn.replaced]
+        if stored is not None and stored.status != "PURGED" and _ended(stored, row):
+            over.append((stored.run, stored.generation, stored.last_seq))
+        if row.status == "PURGED":
+            over.append((row.run, row.generation, row.last_seq))
+        places = {(run, generation, chunk): None for run, generation, last in over for chunk in chunks(last)}
+        for place in places:
+            yield self._deletion("drop_history", row.instance_id, *place)
+
+    def _hide(self, stored: Place, row: InstanceRow) -> None:
+        """It is listed at another place from now on, or at none."""
         if stored.status == "PURGED" or not _ended(stored, row):
             return
-        for chunk in chunks(stored.last_seq):
-            yield self._deletion("drop_history", row.instance_id, stored.run, stored.generation, chunk)
         if row.status == "PURGED" or row.created_at_us != stored.created_at_us:
             created, shard = stored.created_at_us, shard_of(row.instance_id)
             hidden = self._deletion("drop_visible", day_of(created), shard, -created, row.instance_id)

@@ -17,7 +17,7 @@ from perdure.core.names import Topics, partition_of
 from perdure.core.replies import InstanceSnapshot, Reply
 from perdure.core.turn import Turn
 from perdure.ports.log import Outgoing
-from perdure.ports.store import StoredEvent
+from perdure.ports.store import StoredEvent, StoredTurn
 from perdure.roles.orchestrator.intake import Incoming, is_client_command, refused
 from perdure.roles.orchestrator.settings import Stats
 from perdure.roles.orchestrator.writebehind import Unstored, merge
@@ -78,7 +78,7 @@ class Batch:
         for answer, came in zip(turn.answers, incoming, strict=True):
             self._answer(answer.rejection, came)
         if turn.events:
-            merge(self.unstored, instance.row(), stored)
+            merge(self.unstored, StoredTurn(instance.row(), stored))
             self.stats.events += len(turn.events)
         return 2048 + 2 * len(instance.input) + len(instance.output) + size
 

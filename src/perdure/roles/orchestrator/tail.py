@@ -7,16 +7,18 @@ the instance was repaired and its tail is stored like any other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from perdure.codec.avro import encode
+from perdure.core.events import Event
+from perdure.core.instance import Instance
 from perdure.core.rows import InstanceRow
 from perdure.core.turn import Live
-from perdure.ports.store import StoredEvent
+from perdure.ports.store import Replaced, StoredEvent, StoredTurn
 from perdure.roles.orchestrator.memory import Memory
 from perdure.roles.orchestrator.takeover import ResumePoint
 from perdure.roles.orchestrator.tracing import Following
-from perdure.roles.orchestrator.writebehind import Unstored, WriteBehind, merge
+from perdure.roles.orchestrator.writebehind import Unstored, WriteBehind
 
 __all__ = ["Tail"]
 
@@ -71,13 +73,7 @@ class Tail:
             return
         events = self._memory.tail[key]
         self._following.taken_over(live, events)
-        place = (instance.run, instance.generation)
-        unstored: Unstored = {}
-        merge(
-            unstored,
-            instance.row(),
-            [StoredEvent(event.seq, encode(event)) for event in events if (event.run, event.generation) == place],
-        )
+        unstored: Unstored = {key: _turn(instance, events)}
         self._behind.pin(unstored)
         self._behind.add(unstored, self._marker_offset())
         if instance.stalled is not None:
@@ -99,3 +95,16 @@ class Tail:
             self._unreadable.remove(instance_id)
             if not self._unreadable:
                 self._behind.floor = None
+
+
+def _turn(instance: Instance, events: Sequence[Event]) -> StoredTurn:
+    """Of the latest generation its events; of the others, which the owner before may have begun to store, only that."""
+    place = (instance.run, instance.generation)
+    stored: list[StoredEvent] = []
+    over: dict[tuple[str, int], int] = {}
+    for event in events:
+        if (event.run, event.generation) == place:
+            stored.append(StoredEvent(event.seq, encode(event)))
+        else:
+            over[event.run, event.generation] = event.seq
+    return StoredTurn(instance.row(), stored, [Replaced(*each, last_seq) for each, last_seq in over.items()])

@@ -11,9 +11,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from perdure.core.rows import InstanceRow
 from perdure.ports.errors import PortError, StoreUnavailable
-from perdure.ports.store import HistoryStore, StoredEvent, StoredTurn
+from perdure.ports.store import HistoryStore, Replaced, StoredTurn
 from perdure.roles.orchestrator.memory import Memory
 from perdure.roles.orchestrator.settings import OrchestratorSettings, Stats
 
@@ -27,14 +26,21 @@ Unstored = dict[str, StoredTurn]
 """By instance: its row and its new events."""
 
 
-def merge(into: Unstored, row: InstanceRow, events: list[StoredEvent]) -> None:
-    """Later news of an instance over earlier ones; an earlier generation's events are of no use any more."""
+def merge(into: Unstored, turn: StoredTurn) -> None:
+    """Later news of an instance over earlier ones; an earlier generation's events are of no use any more.
+
+    They may have been given to the store, which failed half-way: then it has to know what to clear away.
+    """
+    row = turn.row
     before = into.get(row.instance_id)
-    if before is not None and (before.row.run, before.row.generation) == (row.run, row.generation):
+    if before is None:
+        into[row.instance_id] = StoredTurn(row, turn.events, turn.replaced)
+    elif (before.row.run, before.row.generation) == (row.run, row.generation):
         before.row = row
-        before.events += events
+        before.events += turn.events
     else:
-        into[row.instance_id] = StoredTurn(row, events)
+        over = Replaced(before.row.run, before.row.generation, before.row.last_seq)
+        into[row.instance_id] = StoredTurn(row, turn.events, [*before.replaced, over, *turn.replaced])
 
 
 class WriteBehind:
@@ -70,7 +76,7 @@ class WriteBehind:
         """A batch has committed; its last record is at marker_offset."""
         self._marker = marker_offset
         for turn in turns.values():
-            merge(self._dirty, turn.row, turn.events)
+            merge(self._dirty, turn)
             self._bytes += sum(len(event.value) for event in turn.events)
             key = turn.row.instance_id
             self._counts[key] = self._counts.get(key, 0) + 1
@@ -166,7 +172,7 @@ class WriteBehind:
             await self._store.append(self._partition, reached, position, list(dirty.values()))
         except BaseException:
             for turn in self._dirty.values():
-                merge(dirty, turn.row, turn.events)
+                merge(dirty, turn)
             for key, count in self._counts.items():
                 counts[key] = counts.get(key, 0) + count
             self._dirty, self._counts, self._bytes = dirty, counts, self._bytes + size

@@ -28,7 +28,7 @@ from perdure.core.commands import (
     SuspendWorkflow,
     TerminateWorkflow,
 )
-from perdure.core.effects import Effect, SendCommand, SetTimer
+from perdure.core.effects import TIMER_KINDS, Effect, SendCommand, SetTimer
 from perdure.core.events import (
     ActivityCompleted,
     ActivityFailed,
@@ -52,9 +52,13 @@ from perdure.core.events import (
 )
 from perdure.core.instance import Instance, OpenTask
 from perdure.core.limits import (
+    CLOCKS_APART_SECONDS_MAX,
     COMMAND_IDS_REMEMBERED,
+    EVENT_BUFFER_BYTES_MAX,
     EVENT_BUFFER_MAX,
     NAME_BYTES_MAX,
+    TIME_US_MAX,
+    TRACE_CHARS_MAX,
 )
 from perdure.core.refusals import (
     REJECTIONS,
@@ -64,11 +68,15 @@ from perdure.core.refusals import (
     bad_command_id,
     bad_id,
     bad_name,
+    bad_note,
+    full,
     refuse,
+    too_heavy,
     too_large,
     unknown,
 )
 from perdure.core.retry import next_attempt_at
+from perdure.core.sizes import text_bytes
 
 __all__ = ["REJECTIONS", "Decision", "Moment", "Rejection", "decide"]
 
@@ -101,47 +109,62 @@ def _start(instance: Instance, command: StartWorkflow, moment: Moment) -> Decisi
     if not moment.registered(command.name):
         return refuse("UnknownWorkflow", f"no workflow named '{command.name}' is registered with this engine")
     bad = bad_name(command.name) or too_large(command.input, "input")
+    bad = bad or bad_note(command.requested_by, "requested_by") or bad_note(command.rerun_of, "rerun_of")
     if bad:
         return bad
+    if command.start_at_us > TIME_US_MAX:
+        return refuse("InvalidCommand", "start_at_us is beyond the year 9999")
     at = max(moment.now_us, instance.last_at_us)
     delayed = command.start_at_us if command.start_at_us > moment.now_us else 0
     event = WorkflowStarted(
         moment.origin, 0, 1, at, command.name, command.input, command.command_id, command.requested_by, delayed, at,
         command.parent_id, command.parent_run, command.parent_generation, command.parent_task_id,
-        command.parent_attempt, command.rerun_of, command.traceparent, _remembered(instance), [], command.tracestate,
+        command.parent_attempt, command.rerun_of, _trace(command.traceparent), _remembered(instance), [],
+        _trace(command.tracestate),
     )  # fmt: skip
     effects: list[Effect] = [SetTimer(moment.origin, 0, 0, 0, "start", delayed)] if delayed else []
     return Decision([event], effects)
 
 
 def _raise_event(instance: Instance, command: RaiseEvent, moment: Moment) -> Decision:
-    bad = _unless_active(instance, command.command_id)
+    bad = _unless_active(instance, command)
     if bad:
         return bad
     bad = bad_name(command.name) or too_large(command.data, "event data")
     if bad:
         return bad
-    if moment.buffered >= EVENT_BUFFER_MAX:
+    size = text_bytes(command.data)
+    if moment.buffered >= EVENT_BUFFER_MAX or moment.buffered_bytes + size > EVENT_BUFFER_BYTES_MAX:
         return refuse(
             "EventBufferFull",
-            f"'{instance.instance_id}' has {moment.buffered} events that nothing has waited for (limit {EVENT_BUFFER_MAX})",
+            f"'{instance.instance_id}' has {moment.buffered} events with {moment.buffered_bytes:,} bytes that nothing has "
+            f"waited for (limits {EVENT_BUFFER_MAX} and {EVENT_BUFFER_BYTES_MAX:,})",
         )
+    bad = full(instance) or too_heavy(instance, command.data)
+    if bad:
+        return bad
     place = _place(instance, moment.now_us)
     return Decision([EventRaised(*place, command.name, command.data, command.command_id, command.requested_by)])
 
 
 def _suspend(instance: Instance, command: SuspendWorkflow, moment: Moment) -> Decision:
-    bad = _unless_active(instance, command.command_id)
+    bad = _unless_active(instance, command)
     if bad:
         return bad
     if instance.suspended and not command.command_id:
         return Decision()
+    bad = full(instance)
+    if bad:
+        return bad
     place = _place(instance, moment.now_us)
     return Decision([WorkflowSuspended(*place, moment.handled_to, command.command_id, command.requested_by)])
 
 
 def _resume(instance: Instance, command: ResumeWorkflow, moment: Moment) -> Decision:
-    bad = _unless_active(instance, command.command_id)
+    bad = _unless_active(instance, command)
+    if bad:
+        return bad
+    bad = full(instance, times=2 if instance.parked else 1)  # who is paused can be let go on, whatever its length
     if bad:
         return bad
     events: list[Event] = []
@@ -158,11 +181,14 @@ def _recover(instance: Instance, command: RecoverWorkflow, moment: Moment) -> De
         return bad
     if instance.stalled is None:
         return refuse("NotStalled", f"'{instance.instance_id}' is not stalled")
+    bad = full(instance, times=2)
+    if bad:
+        return bad
     return Decision([WorkflowRecovered(*_place(instance, moment.now_us), command.fingerprint)])
 
 
 def _terminate(instance: Instance, command: TerminateWorkflow, moment: Moment) -> Decision:
-    bad = _unless_active(instance, command.command_id) or _unless_parent(instance, command)
+    bad = _unless_active(instance, command) or _unless_parent(instance, command)
     if bad:
         return bad
     bad = too_large(command.output, "output")
@@ -184,6 +210,7 @@ def _purge(instance: Instance, command: PurgeWorkflow, moment: Moment) -> Decisi
     if not instance.exists:
         return unknown(instance)
     bad = _unless_parent(instance, command) or bad_command_id(command.command_id)
+    bad = bad or bad_note(command.requested_by, "requested_by")
     if bad:
         return bad
     if not instance.ended:
@@ -213,10 +240,10 @@ def _complete_activity(instance: Instance, command: CompleteActivity, moment: Mo
     task = _open(instance, command, ActivityScheduled)
     if isinstance(task, Decision):
         return task
-    bad = too_large(command.output, "output")
+    bad = too_large(command.output, "output") or too_heavy(instance, command.output)
     if bad and bad.rejection:
         failure = FailActivity(
-            command.run, command.generation, command.task_id, command.attempt, "PayloadTooLarge",
+            command.run, command.generation, command.task_id, command.attempt, bad.rejection.reason,
             bad.rejection.message, retryable=False,
         )  # fmt: skip
         return _attempt_failed(instance, failure, task, moment, ActivityFailed)
@@ -235,6 +262,13 @@ def _complete_child(instance: Instance, command: CompleteChild, moment: Moment) 
     task = _open(instance, command, ChildScheduled)
     if isinstance(task, Decision):
         return task
+    bad = too_large(command.output, "output") or too_heavy(instance, command.output)
+    if bad and bad.rejection:
+        failure = FailChild(
+            command.run, command.generation, command.task_id, command.attempt, bad.rejection.reason,
+            bad.rejection.message, retryable=False,
+        )  # fmt: skip
+        return _attempt_failed(instance, failure, task, moment, ChildFailed)
     place = _place(instance, moment.now_us)
     return Decision([ChildCompleted(*place, command.task_id, command.attempt, command.output)])
 
@@ -255,7 +289,8 @@ def _attempt_failed(
 ) -> Decision:
     retry = task.asked.retry  # type: ignore[union-attr]
     run, generation, seq, at = _place(instance, moment.now_us)
-    retry_at = next_attempt_at(retry, command.attempt, command.error_type, command.retryable, task.asked.at_us, at)
+    again = command.retryable and not (full(instance) or too_heavy(instance))  # attempts are events, too
+    retry_at = min(TIME_US_MAX, next_attempt_at(retry, command.attempt, command.error_type, again, task.asked.at_us, at))
     failed = event(
         run, generation, seq, at, command.task_id, command.attempt, clipped(command.error_type, NAME_BYTES_MAX),
         clipped(command.error_message), clipped(command.stack_trace), retry_at,
@@ -269,30 +304,38 @@ def _fire_timer(instance: Instance, command: FireTimer, moment: Moment) -> Decis
     bad = _stale(instance, command.run, command.generation)
     if bad:
         return bad
-    moment = replace(moment, now_us=max(moment.now_us, command.fire_at_us))
-    place = _place(instance, moment.now_us)
+    if command.kind not in TIMER_KINDS:
+        return refuse("TaskNotOpen", "no timer is of that kind")
     if command.kind == "start":
-        if instance.begun:
+        if instance.begun or instance.started is None:
             return refuse("TaskNotOpen", "the delayed start has begun")
-        return Decision([WorkflowBegun(*place)])
+        return Decision([WorkflowBegun(*_due(instance, instance.started.start_at_us, moment))])
     task = instance.open.get(command.task_id)
     if task is None:
         return refuse("TaskNotOpen", f"task {command.task_id} has ended")
     if command.kind == "timer":
         if not isinstance(task.asked, TimerCreated):
             return refuse("TaskNotOpen", f"task {command.task_id} is no timer")
-        return Decision([TimerFired(*place, command.task_id, command.fire_at_us)])
+        fire_at_us = task.asked.fire_at_us
+        return Decision([TimerFired(*_due(instance, fire_at_us, moment), command.task_id, fire_at_us)])
     if command.attempt != task.attempt:
         return refuse("StaleAttempt", f"task {command.task_id} is at attempt {task.attempt}")
     if command.kind == "retry":
-        return _retry(instance, task, place)
+        return _retry(instance, task, moment)
     return _lease_ended(instance, command, task, moment)
 
 
-def _retry(instance: Instance, task: OpenTask, place: tuple[str, int, int, int]) -> Decision:
+def _due(instance: Instance, due_us: int, moment: Moment) -> tuple[str, int, int, int]:
+    """Not before it was due, though another clock than ours said that it is. Due when *history* says so: what a command
+    says of a time could be any number, and an instance's clock never goes back."""
+    return _place(instance, max(moment.now_us, due_us))
+
+
+def _retry(instance: Instance, task: OpenTask, moment: Moment) -> Decision:
     asked, attempt = task.asked, task.attempt + 1
     if not task.retry_at_us:
         return refuse("StaleAttempt", f"task {asked.task_id} is not between attempts")
+    place = _due(instance, task.retry_at_us, moment)
     if isinstance(asked, ActivityScheduled):
         retried = ActivityRetried(*place, asked.task_id, attempt)
         return Decision([retried], [activity_task(instance, asked, attempt, place[3])])
@@ -311,6 +354,8 @@ def _lease_ended(instance: Instance, command: FireTimer, task: OpenTask, moment:
     else:
         name, text = "WorkerLost", f"the worker running activity '{asked.name}' gave no sign of life"
     failure = FailActivity(command.run, command.generation, command.task_id, command.attempt, name, text)
+    if command.fire_at_us <= moment.now_us + CLOCKS_APART_SECONDS_MAX * 1_000_000:  # history does not know when it ends
+        moment = replace(moment, now_us=max(moment.now_us, command.fire_at_us))
     return _attempt_failed(instance, failure, task, moment, ActivityFailed)
 
 
@@ -329,14 +374,17 @@ def _place(instance: Instance, at_us: int, further: int = 0) -> tuple[str, int, 
     return instance.run, instance.generation, instance.next_seq + further, max(at_us, instance.last_at_us)
 
 
-def _unless_active(instance: Instance, command_id: str) -> Decision | None:
+def _unless_active(
+    instance: Instance, command: RaiseEvent | SuspendWorkflow | ResumeWorkflow | TerminateWorkflow
+) -> Decision | None:
+    command_id = command.command_id
     if command_id and command_id in instance.command_ids:
         return Decision()  # accepted before: the first answer again, no second effect
     if not instance.exists:
         return unknown(instance)
     if instance.ended:
         return refuse("NotRunning", f"'{instance.instance_id}' has ended: it is {instance.status}")
-    return bad_command_id(command_id)
+    return bad_command_id(command_id) or bad_note(command.requested_by, "requested_by")
 
 
 def _unless_parent(instance: Instance, command: TerminateWorkflow | PurgeWorkflow) -> Decision | None:
@@ -373,6 +421,11 @@ def _open(
     if command.attempt != task.attempt or task.retry_at_us:
         return refuse("StaleAttempt", f"task {command.task_id} is at attempt {task.attempt}")
     return task
+
+
+def _trace(text: str) -> str:
+    """Trace context is copied into every step; a stranger's may be of any length, and stops nothing."""
+    return text if len(text) <= TRACE_CHARS_MAX else ""
 
 
 def _remembered(instance: Instance) -> list[str]:

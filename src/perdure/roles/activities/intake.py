@@ -11,7 +11,7 @@ import structlog
 from perdure.codec.avro import decode, encode
 from perdure.core.commands import FailActivity
 from perdure.core.effects import ActivityTask
-from perdure.core.limits import ACTIVITY_DELIVERIES_MAX
+from perdure.core.limits import ACTIVITY_DELIVERIES_MAX, TIME_US_MAX
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock
 from perdure.ports.log import Outgoing, Record
@@ -61,6 +61,8 @@ class Intake:
             task = decode(record.value)
             if type(task) is not ActivityTask:
                 raise ValueError(f"a {type(task).__name__} is no task for an activity worker")  # noqa: TRY301
+            if not 0 <= task.timeout_us <= TIME_US_MAX:
+                raise ValueError(f"no activity has a time-out of {task.timeout_us} µs")  # noqa: TRY301
             target = run_partition(task.run, self._instances)
             record.key.decode()
         except ValueError as error:  # DecodeError and UnicodeDecodeError are ValueErrors

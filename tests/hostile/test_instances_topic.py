@@ -1,0 +1,62 @@
+"""Whatever a stranger writes to the topic `instances`, its neighbours are served and the role lives."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perdure.client.wire import instance_body
+from perdure.core.commands import RaiseEvent
+from perdure.ports.log import Outgoing
+from tests.hostile.strangers import any_command, any_headers, any_key, any_value_bytes, few
+from tests.roles.orchestrator.world import World, run_virtually, until
+from perdure.codec.avro import encode
+
+VICTIMS = (b"v1", b"v2")
+
+
+@few
+@given(st.data())
+def test_any_records_among_good_ones_kill_nothing_and_hold_nobody_up(data):
+    async def day():
+        async with World() as world:
+            node = await world.node()
+            for victim in ("v1", "v2"):
+                await world.start("collector" if victim == "v1" else "chain", 3, victim)
+            world.paused.add("0")  # the chain's first step is open
+            first = await world.start("collector", 2, "good1")
+            await until(lambda: world.instance("v1").run and world.instance("v2").run and world.instance(first).run)
+            strange = []
+            for _ in range(data.draw(st.integers(1, 12))):
+                victim = data.draw(st.sampled_from(("v1", "v2")))
+                value = data.draw(any_value_bytes() | any_command(world.instance(victim).run).map(encode))
+                key = data.draw(st.just(victim.encode()) | any_key(*VICTIMS))
+                headers = data.draw(any_headers())
+                strange.append(Outgoing(world.topics.instances, 0, key, value, headers))
+            middle = len(strange) // 2
+            good = [world.out(first, RaiseEvent("e", str(number))) for number in (1, 2)]
+            await world.log.append([*strange[:middle], good[0], *strange[middle:], good[1]])
+            await world.ended(first)
+            assert world.output(first) == [1, 2]
+            world.paused.clear()
+            second = await world.start("collector", 1, "good2")
+            await world.send(second, RaiseEvent("e", "3"))
+            await world.ended(second)
+            assert node.service.failure is None
+            await world.decided()
+            for each in (*VICTIMS, b"good1"):  # and clients can be told of everybody
+                assert json.dumps(instance_body(world.instance(each.decode()).snapshot(0)))
+            await node.stop()
+            world.nodes.remove(node)
+            after = await world.node()
+            await world.start("chain", 1, "good3")
+            await world.ended("good3")
+            assert after.service.failure is None
+            await world.decided()
+            journal = world.journal
+            journal.check_markers(everything_decided=True)
+            journal.check_histories()
+            await world.caught_up()
+            assert not world.broken, world.broken
+
+    run_virtually(day())

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from perdure.core.events import ActivityScheduled, ChildScheduled, EventRaised, TimerCreated
-from perdure.core.limits import DESCRIBED_STEPS_MAX
+from perdure.core.limits import DESCRIBED_MAX
 from perdure.core.turn import Live
 
 __all__ = ["describe"]
@@ -17,7 +17,7 @@ def describe(live: Live) -> dict[str, Any]:
     instance = live.instance
     out: dict[str, Any] = {
         "status": instance.status,
-        "awaits": [_open_step(task) for task in islice(instance.open.values(), DESCRIBED_STEPS_MAX)],
+        "awaits": [_open_step(task) for task in islice(instance.open.values(), DESCRIBED_MAX)],
         "lastFailure": instance.last_failure or None,
         "suspended": instance.suspended,
         "factsWaiting": len(live.inbox),
@@ -40,11 +40,13 @@ def describe(live: Live) -> dict[str, Any]:
         waits = (waiter for waiting in scheduler.waiters.values() for waiter in waiting)
         out["awaits"] += [
             {"kind": "event", "name": waiter.name, "sinceUs": waiter.since_us}
-            for waiter in islice(waits, DESCRIBED_STEPS_MAX - len(out["awaits"]))
+            for waiter in islice(waits, DESCRIBED_MAX - len(out["awaits"]))
         ]
         more += scheduler.waits
         out["at"] = live.execution.location()
-    out["bufferedEvents"] = buffered
+    out["bufferedEvents"] = dict(islice(buffered.items(), DESCRIBED_MAX))
+    if len(buffered) > DESCRIBED_MAX:
+        out["bufferedMore"] = sum(islice(buffered.values(), DESCRIBED_MAX, None))
     if more > len(out["awaits"]):
         out["awaitsMore"] = more - len(out["awaits"])
     return out

@@ -93,8 +93,8 @@ WAITERS_PER_INSTANCE_MAX: Final = 1_000
 WAITERS_PER_PARTITION_MAX: Final = 50_000
 """Clients that wait for instances of one partition, some 50 MB of them; one more is told to come back."""
 
-DESCRIBED_STEPS_MAX: Final = 500
-"""Open steps that a description lists; it counts the others. Beside three payloads it has to fit a record."""
+DESCRIBED_MAX: Final = 100
+"""Open steps, and names of buffered events, that a description lists: beside three payloads it has to fit a record."""
 
 TOMBSTONE_SECONDS: Final = 7 * 24 * 3600
 """How long a purged id remembers its last run and start command."""

@@ -96,6 +96,12 @@ WAITERS_PER_PARTITION_MAX: Final = 50_000
 DESCRIBED_MAX: Final = 100
 """Open steps, and names of buffered events, that a description lists: beside three payloads it has to fit a record."""
 
+LIST_PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Payloads of one page of a list; it ends early after them, with a token that goes on."""
+
+FILTER_NAMES_MAX: Final = 100
+"""Workflow names, and statuses, that one filter asks for: each is a comparison with every row."""
+
 TOMBSTONE_SECONDS: Final = 7 * 24 * 3600
 """How long a purged id remembers its last run and start command."""
 

@@ -63,7 +63,7 @@ class Gate:
                 403, "ERR_FORBIDDEN", f"without an API token the gateway answers this machine only, not '{host}'"
             )
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and _netloc_of(origin) != host:
             raise Problem(403, "ERR_FORBIDDEN", "requests of web pages are refused while no API token is set")
 
     def _check_length(self, headers: Headers) -> None:
@@ -97,6 +97,13 @@ def _routable(scope: Mapping[str, bytes]) -> str:
     except UnicodeDecodeError:
         raise Problem(400, "ERR_MALFORMED_REQUEST", "the path is not UTF-8, percent-encoded") from None
     return "/".join(each.replace("%", "%25").replace("/", "%2F") for each in segments)
+
+
+def _netloc_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # "http://[::1" and the like
+        return ""
 
 
 def _token_in(headers: Headers) -> bytes:

@@ -96,6 +96,13 @@ def any_json() -> st.SearchStrategy[typing.Any]:
     )
 
 
+class Body(bytes):
+    """Is told in few words when a test fails."""
+
+    def __repr__(self) -> str:
+        return bytes.__repr__(self[:60]) + (f" and {len(self) - 60:,} more" if len(self) > 60 else "")
+
+
 DEEP = 100_000
 NASTY_JSON = (
     b"[" * DEEP,
@@ -128,7 +135,7 @@ def any_payload() -> st.SearchStrategy[bytes]:
     import json  # noqa: PLC0415 - only here
 
     good = any_json().map(lambda value: json.dumps(value).encode())
-    return st.sampled_from(NASTY_JSON) | st.binary(max_size=60) | good | good.flatmap(mutated)
+    return (st.sampled_from(NASTY_JSON) | st.binary(max_size=60) | good | good.flatmap(mutated)).map(Body)
 
 
 def types_without(*names: str) -> list[type]:

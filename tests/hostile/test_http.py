@@ -14,7 +14,7 @@ from perdure.client.client import AsyncWorkflowClient
 from perdure.gateway.http import create_app
 from perdure.gateway.settings import GatewaySettings
 from tests.client.fake_transport import FakeTransport, snapshot
-from tests.hostile.strangers import any_payload, many
+from tests.hostile.strangers import Body, any_payload, many
 
 client = AsyncWorkflowClient(FakeTransport(snapshot("i1"), snapshot("done", status="COMPLETED")))
 apps = {
@@ -76,7 +76,7 @@ async def answered(app, method, raw_path, query, headers, body, chunk=7_000):
     st.sampled_from(("", "%", "%2F", "%ff", "%2e%2e/", "//", "%00", "x" * 3_000)).map(str.encode),
     st.lists(st.sampled_from(QUERIES) | st.binary(max_size=30), max_size=3).map(b"&".join),
     st.lists(st.sampled_from(HEADERS), max_size=5),
-    any_payload() | st.just(b"x" * 100_001),
+    any_payload() | st.just(Body(b"x" * 100_001)),
 )
 def test_any_request_is_answered_and_none_is_a_defect(token, method, path, suffix, query, headers, body):
     headers = [HOST, (b"dapr-api-token", b"secret"), *headers]

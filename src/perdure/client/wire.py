@@ -50,6 +50,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVENTS: Final[dict[str, type]] = {kind.__name__: kind for kind in typing.get_args(Event)}
 
 
+_SNAPSHOT_TYPES: Final[dict[str, type]] = typing.get_type_hints(InstanceSnapshot)
+
+
 def rfc3339(us: int) -> str:
     """`2026-01-31T12:00:00.000000Z`"""
     return (_EPOCH + timedelta(microseconds=us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -87,9 +90,9 @@ def instance_body(snapshot: InstanceSnapshot) -> dict[str, Any]:
 
 
 def snapshot_from(body: dict[str, Any]) -> InstanceSnapshot:
-    """The inverse of `instance_body`."""
+    """The inverse of `instance_body`. Raises KeyError, TypeError or ValueError for what is no instance."""
     failure = body["failure"] or {}
-    return InstanceSnapshot(
+    found = InstanceSnapshot(
         instance_id=body["instanceID"],
         run=body["run"],
         generation=body["generation"],
@@ -111,6 +114,10 @@ def snapshot_from(body: dict[str, Any]) -> InstanceSnapshot:
         lag=_count(body.get("lag")),
         store_lag=_count(body.get("storeLag")),
     )
+    for name, kind in _SNAPSHOT_TYPES.items():
+        if type(getattr(found, name)) is not kind:
+            raise TypeError(f"{name} is no {kind.__name__}")
+    return found
 
 
 def _count(told: int | None) -> int:

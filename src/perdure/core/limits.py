@@ -125,3 +125,12 @@ CARRIED_CHILDREN_MAX: Final = 1_000
 
 CLOCKS_APART_SECONDS_MAX: Final = 300
 """How far two processes' clocks are believed to differ: a lease said to end later counts from now, whoever says so."""
+
+GATEWAY_HEADER_BYTES_MAX: Final = 64 * 1024
+"""One request's line and headers: a filter with all its names fits. Longer ones are refused unread."""
+
+GATEWAY_REQUESTS_MAX: Final = 1_000
+"""Requests that a gateway answers at once, long polls among them: each may hold a body of the largest payload."""
+
+GATEWAY_CONNECTIONS_MAX: Final = 2_000
+"""Connections to a gateway, idle ones too: as many again as it answers at once. One more gets 503."""

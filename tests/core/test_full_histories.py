@@ -125,7 +125,9 @@ def test_user_code_takes_no_step_beyond_the_bytes_whether_live_or_replayed(bytes
     engine.complete("x", 1, '"xxxxxxxx"')
     if evicted:
         engine.reload("x")
-    assert kinds(engine.complete("x", 2, '"xxxxxxx"')) == ["ActivityCompleted", "ActivityScheduled"], "40 are less than 41"
+    assert kinds(engine.complete("x", 2, '"xxxxxxx"')) == ["ActivityCompleted", "ActivityScheduled"], (
+        "40 are less than 41"
+    )
     engine.reload("x")
     (failed, ended) = engine.complete("x", 3, '"xxxxxxxx"')
     assert (failed.error_type, ended.error_type) == ("HistoryFull", "TaskFailedError")
@@ -201,7 +203,9 @@ def test_what_a_full_history_decides_is_decided_again_in_any_batches(bytes_max):
 
 @pytest.mark.parametrize("evicted", [False, True])
 @pytest.mark.parametrize("paused", [False, True])
-def test_raised_events_that_nobody_took_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch, evicted: bool, paused: bool):
+def test_raised_events_that_nobody_took_are_bounded_in_bytes(
+    monkeypatch: pytest.MonkeyPatch, evicted: bool, paused: bool
+):
     monkeypatch.setattr(deciding, "EVENT_BUFFER_BYTES_MAX", 20)
     engine = one(listens)
     engine.start("x", "listens")

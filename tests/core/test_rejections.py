@@ -27,7 +27,13 @@ from perdure.core.commands import (
     TerminateWorkflow,
 )
 from perdure.core.decide import DECIDE, REJECTIONS
-from perdure.core.limits import COMMAND_ID_BYTES_MAX, DERIVED_ID_BYTES_MAX, NOTE_BYTES_MAX, PAYLOAD_BYTES_MAX, TIME_US_MAX
+from perdure.core.limits import (
+    COMMAND_ID_BYTES_MAX,
+    DERIVED_ID_BYTES_MAX,
+    NOTE_BYTES_MAX,
+    PAYLOAD_BYTES_MAX,
+    TIME_US_MAX,
+)
 from tests.core.engine import Engine, one, second, state_of
 
 

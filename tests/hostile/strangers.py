@@ -73,7 +73,11 @@ def aimed(cls: type, run: str, **fixed: typing.Any) -> st.SearchStrategy[typing.
     fields = {}
     for field in schema["fields"]:
         name = field["name"]
-        kind = field["type"]["type"] if isinstance(field["type"], dict) and "logicalType" in field["type"] else field["type"]
+        kind = (
+            field["type"]["type"]
+            if isinstance(field["type"], dict) and "logicalType" in field["type"]
+            else field["type"]
+        )
         if name in edges:
             fields[name] = edges[name]
         elif isinstance(kind, str) and kind in WHOLE:
@@ -92,7 +96,9 @@ def any_command(run: str) -> st.SearchStrategy[typing.Any]:
 def any_json() -> st.SearchStrategy[typing.Any]:
     leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
     return st.recursive(
-        leaf, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4), max_leaves=12
+        leaf,
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+        max_leaves=12,
     )
 
 
@@ -125,14 +131,14 @@ NASTY_JSON = (
     b'{"input": {"input": NaN}}',
     b'{"input": "\\udfff"}',
     b"1" + b"0" * 4_300,
-    b'[' + b'"x",' * 50_000 + b'1]',
+    b"[" + b'"x",' * 50_000 + b"1]",
     b'{"__proto__": {}, "\\u0000": []}',
 )
 
 
 def any_payload() -> st.SearchStrategy[bytes]:
     """A body: noise, JSON of every kind, and what has broken parsers before."""
-    import json  # noqa: PLC0415 - only here
+    import json
 
     good = any_json().map(lambda value: json.dumps(value).encode())
     return (st.sampled_from(NASTY_JSON) | st.binary(max_size=60) | good | good.flatmap(mutated)).map(Body)

@@ -36,8 +36,14 @@ def nearly_ours(draw):
     """An answer of ours with something else in a place or two."""
     body = dict(GOOD)
     for key in draw(st.lists(st.sampled_from(sorted(body)), min_size=1, max_size=3)):
-        body[key] = draw(any_json() | st.sampled_from(("9999-12-31T23:59:59Z", "no time", 1 << 70, [], {"sinceUs": "x"})))
-    body = draw(st.sampled_from((body, {"instances": [body], "next": ""}, {"events": [body]}, {"errorCode": body, "message": 1})))
+        body[key] = draw(
+            any_json() | st.sampled_from(("9999-12-31T23:59:59Z", "no time", 1 << 70, [], {"sinceUs": "x"}))
+        )
+    body = draw(
+        st.sampled_from(
+            (body, {"instances": [body], "next": ""}, {"events": [body]}, {"errorCode": body, "message": 1})
+        )
+    )
     return Body(json.dumps(body).encode())
 
 
@@ -68,7 +74,11 @@ def test_whatever_answers_at_a_gateways_address_is_a_value_or_a_named_error(call
     async def asked():
         answer = lambda _: httpx.Response(status, content=bytes(body), headers={"content-type": kind.encode("latin-1")})  # noqa: E731
         transport = HttpTransport(
-            "http://127.0.0.1:3500", SystemEntropy(), SystemClock(), through=httpx.MockTransport(answer), request_timeout_s=0.2
+            "http://127.0.0.1:3500",
+            SystemEntropy(),
+            SystemClock(),
+            through=httpx.MockTransport(answer),
+            request_timeout_s=0.2,
         )
         client = AsyncWorkflowClient(transport)
         try:
@@ -109,7 +119,9 @@ def test_replies_of_strangers_do_not_end_the_reading_of_ours(strange):
 
 
 def test_what_the_engine_may_hold_can_be_told_and_read_again():
-    known = snapshot("i1", created_at_us=0, updated_at_us=253_402_300_799_999_999, detail="{}", owner="o", lag=1, store_lag=0)
+    known = snapshot(
+        "i1", created_at_us=0, updated_at_us=253_402_300_799_999_999, detail="{}", owner="o", lag=1, store_lag=0
+    )
     assert snapshot_from(json.loads(json.dumps(instance_body(known)))) == known
     assert row_from(instance_body(known)).updated_at_us == known.updated_at_us
     event = ActivityFailed("0.0.1", 0, 3, 1, 1, 1, "E", "m", "s", 253_402_300_799_999_999)

@@ -40,7 +40,14 @@ def engine(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("cli")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("PERDURE_ENDPOINT", "DAPR_HTTP_ENDPOINT", "PERDURE_API_TOKEN", "PERDURE_DB", "PERDURE_LOG", "PERDURE_STORE"):
+        for name in (
+            "PERDURE_ENDPOINT",
+            "DAPR_HTTP_ENDPOINT",
+            "PERDURE_API_TOKEN",
+            "PERDURE_DB",
+            "PERDURE_LOG",
+            "PERDURE_STORE",
+        ):
             patch.delenv(name, raising=False)
         patch.chdir(folder)
         running = EmbeddedEngine(app, folder / "engine.db")

@@ -14,6 +14,7 @@ from tests.codec.shapes import any_record
 from tests.hostile.strangers import any_headers, any_key, any_value_bytes, few
 from tests.roles.orchestrator.world import Node, World, run_virtually, until
 
+
 class Answers:
     """Sees replies only: what is in the log is not all ours here."""
 

@@ -18,7 +18,8 @@ from tests.hostile.strangers import Body, any_payload, many
 
 client = AsyncWorkflowClient(FakeTransport(snapshot("i1"), snapshot("done", status="COMPLETED")))
 apps = {
-    token: create_app(client, settings=GatewaySettings(api_token=token, body_bytes_max=100_000)) for token in (None, "secret")
+    token: create_app(client, settings=GatewaySettings(api_token=token, body_bytes_max=100_000))
+    for token in (None, "secret")
 }
 HOST = (b"host", b"127.0.0.1")
 

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.client.wire import instance_body
+from perdure.codec.avro import encode
 from perdure.core.commands import RaiseEvent
 from perdure.ports.log import Outgoing
 from tests.hostile.strangers import any_command, any_headers, any_key, any_value_bytes, few
 from tests.roles.orchestrator.world import World, run_virtually, until
-from perdure.codec.avro import encode
 
 VICTIMS = (b"v1", b"v2")
 

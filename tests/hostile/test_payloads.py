@@ -53,7 +53,9 @@ def test_any_body_is_a_payload_or_a_problem_of_the_asker(body, unwrap):
 
 
 @many
-@given(any_json() | st.recursive(st.binary() | st.sets(st.integers()), lambda inner: st.lists(inner) | st.tuples(inner)))
+@given(
+    any_json() | st.recursive(st.binary() | st.sets(st.integers()), lambda inner: st.lists(inner) | st.tuples(inner))
+)
 def test_any_value_is_encoded_or_refused_by_name(value):
     try:
         text = dumps(value)

@@ -102,7 +102,10 @@ def test_times_and_periods_of_the_command_line_are_times_or_usage_errors(text, b
 
 
 @many
-@given(ANY_TEXT | st.sampled_from(("@", "@/", "@.", "@\0", "@" + "x" * 5_000, "@\ud800", "[" * 100_000, "9" * 5_000, "NaN")))
+@given(
+    ANY_TEXT
+    | st.sampled_from(("@", "@/", "@.", "@\0", "@" + "x" * 5_000, "@\ud800", "[" * 100_000, "9" * 5_000, "NaN"))
+)
 def test_json_of_the_command_line_is_json_or_a_usage_error(text):
     if text == "-":
         return  # standard input
@@ -134,7 +137,10 @@ def test_a_filter_has_so_many_names_and_no_more():
 
 @many
 @given(
-    st.lists(st.tuples(st.integers(-3, 20), st.sampled_from((1, 1, 1, 0, 2, 99)), st.none() | st.binary(max_size=40)), max_size=5),
+    st.lists(
+        st.tuples(st.integers(-3, 20), st.sampled_from((1, 1, 1, 0, 2, 99)), st.none() | st.binary(max_size=40)),
+        max_size=5,
+    ),
     st.integers(-1, 30),
 )
 @example([(1, 1, b"\xff\xff\xff\xff")], 9)

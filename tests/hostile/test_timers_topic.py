@@ -13,7 +13,9 @@ from tests.roles.timers.virtual import EPOCH_US, run_virtually
 from tests.roles.timers.world import SECOND, World, until
 
 DAY = 86_400 * SECOND
-TIMES = st.sampled_from((0, -1, EPOCH_US, EPOCH_US + DAY, (1 << 63) - 1, -(1 << 63))) | st.integers(-(1 << 63), (1 << 63) - 1)
+TIMES = st.sampled_from((0, -1, EPOCH_US, EPOCH_US + DAY, (1 << 63) - 1, -(1 << 63))) | st.integers(
+    -(1 << 63), (1 << 63) - 1
+)
 
 
 async def fired(world, *names):

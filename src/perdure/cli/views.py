@@ -62,7 +62,10 @@ def detail_fields(known: InstanceSnapshot, detail: dict[str, Any]) -> list[tuple
         ("at", str(detail.get("at") or "").strip("()").removeprefix("at ")),
         ("awaits", "\n".join(_steps(detail))),
         ("last failure", str(failure) if failure else ""),
-        ("buffered events", ", ".join([f"{name} ({count})" for name, count in events.items()] + _more(detail, "bufferedMore"))),
+        (
+            "buffered events",
+            ", ".join([f"{name} ({count})" for name, count in events.items()] + _more(detail, "bufferedMore")),
+        ),
         ("facts waiting", str(detail.get("factsWaiting") or "")),
     ]
 

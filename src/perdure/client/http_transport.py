@@ -87,7 +87,9 @@ class HttpTransport(Transport):
         times = {"created_from": where.created_from_us, "created_to": where.created_to_us}
         query |= {name: rfc3339(us) for name, us in times.items() if us}
         response = await self._persist(HttpRequest("GET", "/v1/instances", query), self._request_timeout_s)
-        return self._read(response, lambda body: Page([row_from(each) for each in body["instances"]], str(body["next"])))
+        return self._read(
+            response, lambda body: Page([row_from(each) for each in body["instances"]], str(body["next"]))
+        )
 
     async def history(self, instance_id: str) -> Sequence[Any]:
         asked = HttpRequest("GET", f"/v1/instances/{segment(instance_id)}/history")
@@ -133,7 +135,14 @@ class HttpTransport(Transport):
             raise rejection_error(*self._refusal(response))
         try:
             return made(parsed(_text(response)))
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):  # PayloadError is a TypeError
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ):  # PayloadError is a TypeError
             raise self._stranger(response) from None
 
     def _refusal(self, response: httpx.Response) -> tuple[str, str]:

@@ -28,7 +28,7 @@ from perdure.core.sizes import text_bytes
 
 __all__ = [
     "REJECTIONS", "Decision", "Moment", "Rejection", "bad_command_id", "bad_id", "bad_name", "bad_note", "full", "refuse",
-    "too_heavy", "too_large", "unknown",
+    "stale", "too_heavy", "too_large", "unknown",
 ]  # fmt: skip
 
 REJECTIONS: Final = {
@@ -91,6 +91,18 @@ def refuse(reason: str, message: str) -> Decision:
 
 def unknown(instance: Instance) -> Decision:
     return refuse("UnknownInstance", f"no workflow instance has the ID '{instance.instance_id}'")
+
+
+def stale(instance: Instance, run: str, generation: int) -> Decision | None:
+    if not instance.exists:
+        return unknown(instance)
+    if run != instance.run:
+        return refuse("StaleRun", f"for run {run}, this is run {instance.run}")
+    if generation != instance.generation:
+        return refuse("StaleGeneration", f"for generation {generation}, this is generation {instance.generation}")
+    if instance.ended:
+        return refuse("NotRunning", f"'{instance.instance_id}' has ended: it is {instance.status}")
+    return None
 
 
 def bad_command_id(command_id: str) -> Decision | None:

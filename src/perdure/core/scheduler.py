@@ -84,7 +84,9 @@ class Scheduler:
         self.buffered_bytes = 0  # data of those
         self.waits = 0  # waiters, of all names
         self.children = 0  # that this generation has asked for
-        self.history_bytes = 0  # payloads that user code was told and has asked for: a function of its facts, like all else
+        self.history_bytes = (
+            0  # payloads that user code was told and has asked for: a function of its facts, like all else
+        )
         self.continuation: Continuation | None = None
 
     # -- asked for by the authoring context ---------------------------------------------------------------

@@ -80,7 +80,9 @@ def read(record: Record, topics: Topics) -> Incoming | Misfit:
 
 
 def _is_overlong(question: InspectInstance) -> bool:
-    return len(question.command_id.encode()) > COMMAND_ID_BYTES_MAX or len(question.reply_to) > 2 * REPLY_TOKEN_CHARS_MAX
+    return (
+        len(question.command_id.encode()) > COMMAND_ID_BYTES_MAX or len(question.reply_to) > 2 * REPLY_TOKEN_CHARS_MAX
+    )
 
 
 def misrouted(record: Record, topics: Topics, home: int) -> Misfit:

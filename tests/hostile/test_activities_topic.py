@@ -1,11 +1,13 @@
 """Whatever a stranger writes to the topic `activities`, or keeps as a position's metadata, the worker lives and works."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.codec.avro import decode, encode
 from perdure.core.commands import CompleteActivity
 from perdure.core.effects import ActivityTask
+from perdure.core.limits import TIME_US_MAX
 from perdure.ports.log import Outgoing
 from perdure.roles.activities import ActivitySettings
 from perdure.roles.activities.watermark import decode_metadata
@@ -22,8 +24,8 @@ async def done(world, *names):
 
     async def all_of_them():
         records = await world.log.fetch(world.topics.instances, 0, 0, 100_000)
-        found = {record.key: decode(record.value) for record in records}
-        return all(type(found.get(name)) is CompleteActivity for name in names)
+        completed = {record.key for record in records if type(decode(record.value)) is CompleteActivity}
+        return completed >= set(names)
 
     await until_there(all_of_them, 60.0)
 
@@ -52,6 +54,34 @@ def test_any_records_among_good_ones_kill_nothing_and_hold_nobody_up(data):
         await done(world, b"i4")
         await again.stop()
         assert failures == []
+
+    run_virtually(day())
+
+
+def test_a_task_refused_first_in_the_future_does_not_go_round_for_ever():
+    async def day():
+        world = await World(settings=SOON).open()
+        worker = await world.start()
+        task = ActivityTask("0.0.1", 0, 1, 1, "unknown", "flow", refused_since_us=(1 << 63) - 1)
+        await world.log.append([Outgoing(world.topics.activities(), 0, b"i1", encode(task))])
+        failed = await world.result(1)
+        assert failed.error_type == "ActivityNotRegistered"
+        await worker.stop()
+
+    run_virtually(day())
+
+
+@pytest.mark.parametrize("timeout_us", [-1, TIME_US_MAX + 1, (1 << 63) - 1])
+def test_a_task_with_a_time_out_that_no_calendar_has_is_a_dead_letter_and_the_next_one_runs(timeout_us):
+    async def day():
+        world = await World(settings=SOON).open()
+        worker = await world.start()
+        task = ActivityTask("0.0.1", 0, 1, 1, "echo", "flow", timeout_us=timeout_us)
+        await world.log.append([Outgoing(world.topics.activities(), 0, b"i1", encode(task)), world.task(2)])
+        await done(world, b"i2")
+        (letter,) = await world.log.fetch(world.topics.dead_letters, 0, 0, 10)
+        assert b"time-out" in dict(letter.headers)["perdure-reason"]
+        await worker.stop()
 
     run_virtually(day())
 

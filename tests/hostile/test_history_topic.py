@@ -1,5 +1,7 @@
 """A stranger's records in the topic `history` do not keep a partition from being taken over."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,6 +89,7 @@ def test_what_may_be_a_marker_and_cannot_be_read_is_named_and_not_passed_over(to
             second = Node(world, "second")
             with pytest.raises(ResumePointMissing, match="may be a marker"):
                 await second.start()
+            await asyncio.gather(*second.service._tasks.values(), return_exceptions=True)
 
     run_virtually(day())
 

@@ -118,7 +118,9 @@ class Intake:
     def _refuse(self, origin: Origin, record: Record, target: int, task: ActivityTask) -> None:
         """Let other workers try: the task goes round, with growing pauses, until its window has passed."""
         now = self._clock.now_us()
-        task.refused_since_us = min(task.refused_since_us or now, now)  # a time to come would keep it going round for ever
+        task.refused_since_us = min(
+            task.refused_since_us or now, now
+        )  # a time to come would keep it going round for ever
         known_for_s = (now - task.refused_since_us) / 1e6
         if known_for_s >= self._settings.unregistered_window_s:
             self._fail(origin, record, target, task, self._unknown(task))

@@ -1,5 +1,7 @@
 """A page is asked of the store in parts, and ends early where its payloads get heavy."""
 
+from itertools import chain
+
 import pytest
 
 from perdure.adapters.memory import MemoryBroker, MemoryHistoryStore, MemoryLog
@@ -40,7 +42,7 @@ async def all_pages(transport, limit):
 async def test_pages_hold_what_was_asked_for_and_every_row_once(rows, limit):
     transport = await transport_over(Counting(), rows)
     pages = await all_pages(transport, limit)
-    assert sum(pages, []) == [f"i{n:03}" for n in range(rows)]
+    assert list(chain(*pages)) == [f"i{n:03}" for n in range(rows)]
     assert all(len(page) == limit for page in pages[:-1])
 
 
@@ -57,7 +59,7 @@ async def test_a_heavy_page_ends_early_with_a_token_that_goes_on(monkeypatch, bo
     transport = await transport_over(Counting(), 120)
     pages = await all_pages(transport, 1_000)
     assert [len(page) for page in pages] == sizes
-    assert sum(pages, []) == [f"i{n:03}" for n in range(120)]
+    assert list(chain(*pages)) == [f"i{n:03}" for n in range(120)]
 
 
 async def test_where_a_store_ends_a_page_early_so_does_ours():

@@ -89,6 +89,12 @@ def test_any_request_is_answered_and_none_is_a_defect(token, method, path, suffi
         assert len(said) < 20_000
 
 
+@pytest.mark.parametrize("query", ["id_prefix=%00", "name=" + "n" * 600, "&".join(["name=n"] * 101), "limit=0"])
+def test_a_list_that_no_store_can_answer_is_the_askers_mistake(query):
+    status, said = asyncio.run(answered(apps[None], "GET", b"/v1/instances", query.encode(), [HOST], b""))
+    assert (status, json.loads(said)["errorCode"]) == (400, "ERR_MALFORMED_REQUEST")
+
+
 @pytest.mark.parametrize("header", [header for header in HEADERS if header[0] in (b"origin", b"host")])
 def test_an_origin_or_host_that_is_none_is_refused(header):
     kept = [] if header[0] == b"host" else [HOST]

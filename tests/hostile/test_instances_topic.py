@@ -2,14 +2,16 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.client.wire import instance_body
 from perdure.codec.avro import encode
-from perdure.core.commands import RaiseEvent
+from perdure.core.commands import InspectInstance, RaiseEvent
+from perdure.core.limits import DERIVED_ID_BYTES_MAX
 from perdure.ports.log import Outgoing
-from tests.hostile.strangers import any_command, any_headers, any_key, any_value_bytes, few
+from tests.hostile.strangers import LONG_KEYS, any_command, any_headers, any_key, any_value_bytes, few
 from tests.roles.orchestrator.world import World, run_virtually, until
 
 VICTIMS = (b"v1", b"v2")
@@ -58,5 +60,46 @@ def test_any_records_among_good_ones_kill_nothing_and_hold_nobody_up(data):
             journal.check_histories()
             await world.caught_up()
             assert not world.broken, world.broken
+
+    run_virtually(day())
+
+
+@pytest.mark.parametrize("key", LONG_KEYS)
+def test_a_key_longer_than_any_id_never_reaches_a_store_that_would_refuse_it_for_ever(key):
+    async def day():
+        async with World() as world:
+            node = await world.node()
+            load = node.store.load
+
+            async def strict(instance_ids, *, events=True):
+                if any(len(each.encode()) > DERIVED_ID_BYTES_MAX for each in instance_ids):
+                    raise ValueError("a partition key is at most 64 KiB long")
+                return await load(instance_ids, events=events)
+
+            node.store.load = strict
+            await world.log.append([Outgoing(world.topics.instances, 0, key, encode(RaiseEvent("e")))])
+            await world.start("chain", 1, "good")
+            await world.ended("good")
+            assert node.stats.takeovers == 1
+            ((_, _, headers),) = world.dead_letters()
+            assert "no instance id is that long" in headers["perdure-reason"]
+
+    run_virtually(day())
+
+
+@pytest.mark.parametrize("field", ["command_id", "reply_to"])
+def test_a_question_too_long_to_be_kept_is_a_dead_letter(field):
+    async def day():
+        async with World() as world:
+            node = await world.node()
+            await world.start("waiting", None, "good")
+            question = InspectInstance("c", "0/c", "completed")
+            setattr(question, field, "0/" + "x" * 600)
+            await world.send("good", question)
+            await world.decided()
+            await world.send("good", RaiseEvent("go", "1"))
+            await world.ended("good")
+            assert "too long" in world.dead_letters()[0][2]["perdure-reason"]
+            assert len(node.service.owners[0]._office.waiters) == 0
 
     run_virtually(day())

@@ -6,8 +6,21 @@ import json
 
 import pytest
 
+from perdure.codec.avro import encode
+from perdure.core import describe as describing
+from perdure.core.awaitables import when_all
 from perdure.core.commands import ResumeWorkflow, SuspendWorkflow
 from perdure.core.describe import describe
+from perdure.core.limits import (
+    DERIVED_ID_BYTES_MAX,
+    DESCRIBED_MAX,
+    EVENT_BUFFER_MAX,
+    FAILURE_TEXT_CHARS_MAX,
+    NAME_BYTES_MAX,
+    PAYLOAD_BYTES_MAX,
+    RECORD_BYTES_MAX,
+)
+from perdure.core.replies import Reply
 from perdure.workflow.retry import RetryPolicy
 from tests.core.engine import SECOND, T0, Engine, one, second
 
@@ -71,3 +84,41 @@ def test_it_tells_why_an_instance_is_parked():
     assert told["status"] == "STALLED"
     assert (told["stalled"]["reason"], told["stalled"]["sinceUs"]) == ("base exception", T0)
     assert "SystemExit(no)" in told["stalled"]["detail"]
+
+
+def test_of_many_open_steps_the_first_are_listed_and_the_others_counted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(describing, "DESCRIBED_MAX", 3)
+
+    def wide(ctx, input):
+        tasks = [ctx.call_activity("a") for _ in range(input)]
+        yield when_all([*tasks, ctx.wait_for_external_event("e")])
+
+    for width, listed, more in ((2, 3, None), (3, 3, 1), (9, 3, 7)):
+        engine = one(wide)
+        engine.start("x", "wide", str(width))
+        told = described(engine)
+        assert (len(told["awaits"]), told.get("awaitsMore")) == (listed, more)
+
+
+def test_the_largest_answer_there_is_fits_a_record():
+    """Three payloads, a failure, a description of very many steps and buffered events, all as long as they may be."""
+
+    def largest(ctx, input):
+        long_name = "\0" * NAME_BYTES_MAX  # six characters each in JSON
+        policy = RetryPolicy(first_retry_interval=second(5), max_number_of_attempts=3)
+        for number in range(DESCRIBED_MAX + 1):
+            child = f"{number:04}" + "\0" * (DERIVED_ID_BYTES_MAX - 4)
+            ctx.call_child_workflow(long_name, instance_id=child, retry_policy=policy)
+        yield ctx.wait_for_external_event("e")
+
+    engine = one(largest)
+    engine.start("x", "largest", '"' + "x" * (PAYLOAD_BYTES_MAX - 2) + '"')
+    for number in range(EVENT_BUFFER_MAX):
+        engine.raised("x", f"{number:04}" + "\0" * (NAME_BYTES_MAX - 4))
+    told = described(engine)
+    assert sum(told["bufferedEvents"].values()) + told["bufferedMore"] == EVENT_BUFFER_MAX
+    snapshot = engine.instance("x").snapshot(0, json.dumps(describe(engine.live("x")), ensure_ascii=False))
+    snapshot.output = snapshot.custom_status = snapshot.input
+    snapshot.error_message = snapshot.stack_trace = "😀" * FAILURE_TEXT_CHARS_MAX
+    answer = encode(Reply("c" * 256, "t" * 256, accepted=True, snapshot=snapshot))
+    assert len(answer) + 1_000 < RECORD_BYTES_MAX

@@ -27,7 +27,13 @@ from perdure.core.commands import (
     TerminateWorkflow,
 )
 from perdure.core.decide import DECIDE, REJECTIONS
-from perdure.core.limits import COMMAND_ID_BYTES_MAX, DERIVED_ID_BYTES_MAX, PAYLOAD_BYTES_MAX
+from perdure.core.limits import (
+    COMMAND_ID_BYTES_MAX,
+    DERIVED_ID_BYTES_MAX,
+    NOTE_BYTES_MAX,
+    PAYLOAD_BYTES_MAX,
+    TIME_US_MAX,
+)
 from tests.core.engine import Engine, one, second, state_of
 
 
@@ -73,6 +79,7 @@ def between_attempts() -> Engine:
 TOO_LARGE = '"' + "x" * PAYLOAD_BYTES_MAX + '"'
 RUN = ("0.0.1", 0)
 LONG_ID = "i" * (COMMAND_ID_BYTES_MAX + 1)
+LONG_NOTE = "é" * (NOTE_BYTES_MAX // 2) + "!"
 
 TABLE: list[tuple[str, Callable[[], Engine], str, Command]] = [
     ("UnknownInstance", blank, "x", RaiseEvent("e")),
@@ -151,8 +158,22 @@ TABLE: list[tuple[str, Callable[[], Engine], str, Command]] = [
     ("InvalidCommandId", running, "x", ResumeWorkflow(LONG_ID)),
     ("InvalidCommandId", running, "x", TerminateWorkflow(command_id=LONG_ID)),
     ("InvalidCommandId", ended, "x", PurgeWorkflow(command_id=LONG_ID)),
+    ("InvalidCommand", blank, "x", StartWorkflow("mixed", requested_by=LONG_NOTE)),
+    ("InvalidCommand", blank, "x", StartWorkflow("mixed", rerun_of=LONG_NOTE)),
+    ("InvalidCommand", blank, "x", StartWorkflow("mixed", start_at_us=TIME_US_MAX + 1)),
+    ("InvalidCommand", running, "x", RaiseEvent("e", requested_by=LONG_NOTE)),
+    ("InvalidCommand", running, "x", SuspendWorkflow(requested_by=LONG_NOTE)),
+    ("InvalidCommand", running, "x", ResumeWorkflow(requested_by=LONG_NOTE)),
+    ("InvalidCommand", running, "x", TerminateWorkflow(requested_by=LONG_NOTE)),
+    ("InvalidCommand", ended, "x", PurgeWorkflow(requested_by=LONG_NOTE)),
+    ("TaskNotOpen", running, "x", FireTimer(*RUN, 1, 1, "bogus", 0)),
 ]
-ELSEWHERE = {"EventBufferFull": "test_limits", "Internal": "test_hostile_code"}
+ELSEWHERE = {
+    "EventBufferFull": "test_limits",
+    "HistoryFull": "test_full_histories",
+    "Internal": "test_hostile_code",
+    "TooManyWaiters": "test_inspection",
+}
 
 
 @pytest.mark.parametrize(

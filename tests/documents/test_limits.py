@@ -29,6 +29,11 @@ UNITS = (
     "owners",
     "children",
     "generations",
+    "levels",
+    "microseconds",
+    "names",
+    "requests",
+    "connections",
 )
 
 

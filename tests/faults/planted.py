@@ -22,7 +22,7 @@ def results_count_twice():
         decision = ordinary(instance, command, moment)
         if decision.rejection is None or decision.rejection.reason != "TaskNotOpen":
             return decision
-        place = decide._place(instance, moment.now_us)
+        place = decide.place_of(instance, moment.now_us)
         return decide.Decision([ActivityCompleted(*place, command.task_id, command.attempt, command.output)])
 
     decide.DECIDE[CompleteActivity] = planted

@@ -1,9 +1,13 @@
+import asyncio
+
 import httpx
 import pytest
 
 from perdure.client.client import AsyncWorkflowClient
+from perdure.gateway import gate
 from perdure.gateway.http import create_app
 from perdure.gateway.settings import GatewaySettings
+from tests.client.fake_transport import snapshot
 from tests.gateway.conftest import URL
 
 START = "/v1.0/workflows/dapr/order/start"
@@ -104,3 +108,27 @@ def test_settings_come_from_the_environment_and_hide_the_token(monkeypatch):
     assert settings.port == 81
     assert settings.api_token.get_secret_value() == "shared"
     assert "shared" not in repr(settings)
+
+
+async def test_requests_beyond_the_bound_are_told_to_come_back_and_probes_are_answered(monkeypatch, transport, client):
+    monkeypatch.setattr(gate, "GATEWAY_REQUESTS_MAX", 2)
+    asked, release = asyncio.Semaphore(0), asyncio.Event()
+
+    async def held(*_, **__):
+        asked.release()
+        await release.wait()
+        return snapshot("i1")
+
+    monkeypatch.setattr(transport, "inspect", held)
+    client.transport = transport
+    app = create_app(client, settings=GatewaySettings(api_token=None))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:3500") as http:
+        polls = [asyncio.create_task(http.get("/v1/instances/i1/wait")) for _ in range(2)]
+        for _ in polls:
+            await asked.acquire()
+        refused = await http.get("/v1/instances/i1")
+        assert (refused.status_code, refused.json()["errorCode"]) == (429, "ERR_TOO_MANY_REQUESTS")
+        assert (await http.get("/healthz")).status_code == 200
+        release.set()
+        assert [(await poll).status_code for poll in polls] == [200, 200]
+        assert (await http.get("/v1/instances/i1")).status_code == 200

@@ -17,7 +17,8 @@ from perdure.workflow.payloads import parsed
 __all__ = ["json_given", "moment", "period_s"]
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
-_PERIOD = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_PERIOD = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
+_PERIOD_SECONDS_MAX: Final = 100 * 365 * 86_400.0  # calendars and loops count no further
 
 
 def json_given(given: str | None, option: str) -> JsonText | None:
@@ -33,6 +34,10 @@ def json_given(given: str | None, option: str) -> JsonText | None:
             text = _decoded(Path(given[1:]).read_bytes(), source)
         except OSError as error:
             raise NotThere(f"{option}: {given[1:]} cannot be read: {error.strerror}") from None
+        except UsageError:
+            raise
+        except ValueError as error:
+            raise NotThere(f"{option}: {given[1:]!r} names no file: {error}") from None
     else:
         text = given
     try:
@@ -77,7 +82,10 @@ def moment(given: str | None, option: str, *, back: bool = False) -> datetime | 
         return None
     if _PERIOD.fullmatch(given.removeprefix("+")):
         period = timedelta(seconds=period_s(given.removeprefix("+"), option) or 0.0)
-        return _now() - period if back else _now() + period
+        try:
+            return _now() - period if back else _now() + period
+        except OverflowError:
+            raise UsageError(f"{option} {given!r} is before the first year or after the last") from None
     try:
         found = datetime.fromisoformat(given)
     except ValueError:
@@ -94,7 +102,10 @@ def period_s(given: str | None, option: str) -> float | None:
     found = _PERIOD.fullmatch(given if given[-1:].isalpha() else f"{given}s")
     if found is None:
         raise UsageError(f"{option} {given!r} is no period: write 30, 30s, 10m, 2h or 7d")
-    return float(found[1]) * _SECONDS[found[2]]
+    seconds = float(found[1]) * _SECONDS[found[2]]
+    if seconds > _PERIOD_SECONDS_MAX:
+        raise UsageError(f"{option} {given[:80]!r} is too long: at most 100 years")
+    return seconds
 
 
 def _now() -> datetime:

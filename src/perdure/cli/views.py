@@ -60,11 +60,22 @@ def detail_fields(known: InstanceSnapshot, detail: dict[str, Any]) -> list[tuple
         ("stalled", f"{stalled['reason']} since {time_text(stalled['sinceUs'])}" if stalled else ""),
         ("because", stalled["detail"] if stalled else ""),
         ("at", str(detail.get("at") or "").strip("()").removeprefix("at ")),
-        ("awaits", "\n".join(_step_text(step, since=True) for step in detail.get("awaits", ()))),
+        ("awaits", "\n".join(_steps(detail))),
         ("last failure", str(failure) if failure else ""),
-        ("buffered events", ", ".join(f"{name} ({count})" for name, count in events.items())),
+        (
+            "buffered events",
+            ", ".join([f"{name} ({count})" for name, count in events.items()] + _more(detail, "bufferedMore")),
+        ),
         ("facts waiting", str(detail.get("factsWaiting") or "")),
     ]
+
+
+def _steps(detail: dict[str, Any]) -> list[str]:
+    return [_step_text(step, since=True) for step in detail.get("awaits", ())] + _more(detail, "awaitsMore")
+
+
+def _more(detail: dict[str, Any], key: str) -> list[str]:
+    return [f"and {detail[key]} more"] if detail.get(key) else []
 
 
 def awaited(known: InstanceSnapshot, detail: dict[str, Any]) -> str:
@@ -74,7 +85,8 @@ def awaited(known: InstanceSnapshot, detail: dict[str, Any]) -> str:
     if detail.get("stalled"):
         parts.append(f"{detail['stalled']['reason']}: {detail['stalled']['detail']}")
     elif steps:
-        more = f" and {len(steps) - 3} more" if len(steps) > 3 else ""
+        count = len(steps) + int(detail.get("awaitsMore", 0))
+        more = f" and {count - 3} more" if count > 3 else ""
         parts.append("awaits " + ", ".join(_step_text(step) for step in steps[:3]) + more)
     if known.custom_status:
         parts.append(known.custom_status)

@@ -16,7 +16,7 @@ from perdure.client.errors import InstanceNotFound, rejection_error
 from perdure.client.ids import check_chosen_id, check_command_id, check_event_name, check_known_id, derived_id
 from perdure.client.listing import PAGE_ROWS_MAX, Where, make_filter
 from perdure.client.transport import REQUEST_TIMEOUT_SECONDS, ClientCommand, Transport, Until
-from perdure.client.values import BulkResult, WorkflowDescription, WorkflowPage, payload_text, to_us
+from perdure.client.values import BulkResult, JsonText, WorkflowDescription, WorkflowPage, payload_text, to_us
 from perdure.core.commands import (
     PurgeWorkflow,
     RaiseEvent,
@@ -196,8 +196,10 @@ class AsyncWorkflowClient:
     ) -> BulkResult:
         """Terminate every active instance that fits the filters of list_workflows, at most `limit` at a time."""
 
+        said = None if output is None else JsonText(payload_text(output, "the output"))  # refused once, not for each
+
         async def terminate(each: str) -> None:
-            await self.terminate_workflow(each, output=output, recursive=recursive, requested_by=requested_by)
+            await self.terminate_workflow(each, output=said, recursive=recursive, requested_by=requested_by)
 
         return await each_of(self.transport, make_filter(where), ACTIVE, limit, terminate)
 

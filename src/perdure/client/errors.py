@@ -12,8 +12,8 @@ from perdure.core.errors import PayloadTooLarge, PerdureError
 
 __all__ = [
     "CommandRejected", "EngineInternalError", "EngineNotFound", "EngineStopped", "EngineUnavailable",
-    "EventBufferFull", "GatewayNeeded", "InstanceIdTooLong", "InstanceNotFound", "InvalidInstanceId", "InvalidName", "NotFinished",
-    "NotRunning", "Unauthorized", "UnknownWorkflowError", "WorkflowAlreadyExists", "reason_of", "rejection_error",
+    "EventBufferFull", "GatewayNeeded", "HistoryIsFull", "InstanceIdTooLong", "InstanceNotFound", "InvalidCommand",
+    "InvalidInstanceId", "InvalidName", "NotFinished", "NotRunning", "TooManyWaiters", "Unauthorized", "UnknownWorkflowError", "WorkflowAlreadyExists", "reason_of", "rejection_error",
 ]  # fmt: skip
 
 
@@ -78,6 +78,18 @@ class EventBufferFull(CommandRejected):
     """Too many raised events that the workflow has not waited for."""
 
 
+class HistoryIsFull(CommandRejected):
+    """The instance's history takes nothing more but its end: its workflow should have used continue_as_new."""
+
+
+class TooManyWaiters(CommandRejected):
+    """Too many clients wait for the instance, or for instances of its partition: ask again later."""
+
+
+class InvalidCommand(CommandRejected, ValueError):
+    """`requested_by` or `rerun_of` is too long, or a time lies beyond the year 9999."""
+
+
 class InvalidName(CommandRejected, ValueError):
     """An empty or overlong workflow or event name."""
 
@@ -110,6 +122,9 @@ _ERRORS: Final[dict[str, Callable[[str, str], PerdureError]]] = {
     "NotRunning": NotRunning,
     "NotFinished": NotFinished,
     "EventBufferFull": EventBufferFull,
+    "HistoryFull": HistoryIsFull,
+    "TooManyWaiters": TooManyWaiters,
+    "InvalidCommand": InvalidCommand,
     "InvalidName": InvalidName,
     "InvalidInstanceId": InvalidInstanceId,
     "PayloadTooLarge": _too_large,

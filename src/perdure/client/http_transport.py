@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import httpx
 
@@ -21,6 +21,8 @@ from perdure.ports.store import Filter, Page
 from perdure.workflow.payloads import parsed
 
 __all__ = ["API_TOKEN_HEADER", "HttpTransport"]
+
+T = TypeVar("T")
 
 API_TOKEN_HEADER = "dapr-api-token"  # noqa: S105 - the header's name
 WAIT_SECONDS = 30.0  # of one long poll; the gateway allows 60
@@ -84,16 +86,18 @@ class HttpTransport(Transport):
         query |= {name: text for name, text in texts.items() if text}
         times = {"created_from": where.created_from_us, "created_to": where.created_to_us}
         query |= {name: rfc3339(us) for name, us in times.items() if us}
-        body = self._checked(await self._persist(HttpRequest("GET", "/v1/instances", query), self._request_timeout_s))
-        return Page([row_from(each) for each in body["instances"]], body["next"])
+        response = await self._persist(HttpRequest("GET", "/v1/instances", query), self._request_timeout_s)
+        return self._read(
+            response, lambda body: Page([row_from(each) for each in body["instances"]], str(body["next"]))
+        )
 
     async def history(self, instance_id: str) -> Sequence[Any]:
         asked = HttpRequest("GET", f"/v1/instances/{segment(instance_id)}/history")
-        body = self._checked(await self._persist(asked, self._request_timeout_s))
-        return [event_from(each) for each in body["events"]]
+        response = await self._persist(asked, self._request_timeout_s)
+        return self._read(response, lambda body: [event_from(each) for each in body["events"]])
 
     async def check(self) -> None:
-        self._checked(await self._persist(HttpRequest("GET", "/readyz"), self._request_timeout_s))
+        self._read(await self._persist(HttpRequest("GET", "/readyz"), self._request_timeout_s), lambda body: body)
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -119,21 +123,26 @@ class HttpTransport(Transport):
 
     def _snapshot(self, response: httpx.Response) -> InstanceSnapshot | None:
         if response.is_success:
-            return snapshot_from(self._body(response))
+            return self._read(response, snapshot_from)
         reason, message = self._refusal(response)
         if reason == "UnknownInstance":
             return None
         raise rejection_error(reason, message)
 
-    def _checked(self, response: httpx.Response) -> Any:
-        if response.is_success:
-            return self._body(response)
-        raise rejection_error(*self._refusal(response))
-
-    def _body(self, response: httpx.Response) -> Any:
+    def _read(self, response: httpx.Response, made: Callable[[Any], T]) -> T:
+        """What a successful answer's JSON means; EngineUnavailable for one that a gateway of ours would not give."""
+        if not response.is_success:
+            raise rejection_error(*self._refusal(response))
         try:
-            return parsed(response.text)
-        except PayloadError:
+            return made(parsed(_text(response)))
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ):  # PayloadError is a TypeError
             raise self._stranger(response) from None
 
     def _refusal(self, response: httpx.Response) -> tuple[str, str]:
@@ -157,10 +166,15 @@ class HttpTransport(Transport):
 
 def _error_of(response: httpx.Response) -> tuple[str, str]:
     try:
-        body = parsed(response.text)
+        body = parsed(_text(response))
         return str(body["errorCode"]), str(body["message"])
     except (PayloadError, TypeError, KeyError):
         return "", ""
+
+
+def _text(response: httpx.Response) -> str:
+    """Ours are UTF-8, whatever a stranger's headers say."""
+    return response.content.decode("utf-8", "replace")
 
 
 def _is_loopback(url: str) -> bool:

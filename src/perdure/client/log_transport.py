@@ -18,15 +18,18 @@ from perdure.client.requests import Requests
 from perdure.client.stored import CATCH_UP_SECONDS, stored_history
 from perdure.client.transport import REQUEST_TIMEOUT_SECONDS, ClientCommand, Transport, Until
 from perdure.core.commands import InspectInstance
-from perdure.core.limits import REQUEST_RESEND_SECONDS
+from perdure.core.limits import LIST_PAGE_BYTES_MAX, REQUEST_RESEND_SECONDS
 from perdure.core.names import Topics, partition_of
 from perdure.core.replies import InstanceSnapshot, Reply
+from perdure.core.rows import InstanceRow
 from perdure.ports.clock import Clock, Entropy
 from perdure.ports.log import Log
 from perdure.ports.store import Filter, HistoryStore, Page
 from perdure.telemetry.requests import starting
 
 __all__ = ["LogTransport"]
+
+LIST_PART_ROWS = 50
 
 
 class LogTransport(Transport):
@@ -102,7 +105,17 @@ class LogTransport(Transport):
     async def list(self, where: Filter, limit: int, after: str = "") -> Page:
         if self._store is None:
             raise GatewayNeeded("lists (and terminating or purging by a filter) come")
-        return await self._store.list(where, limit, after)
+        rows: list[InstanceRow] = []
+        size = 0
+        while True:  # in parts, as each row may hold three payloads of a megabyte
+            asked = min(limit - len(rows), LIST_PART_ROWS)
+            page = await self._store.list(where, asked, after)
+            rows += page.rows
+            size += sum(len(row.input) + len(row.output) + len(row.custom_status) for row in page.rows)
+            after = page.next
+            ended = not after or len(page.rows) < asked  # a store may end a page early, and why goes for ours, too
+            if ended or len(rows) >= limit or size >= LIST_PAGE_BYTES_MAX:
+                return Page(rows, after)
 
     async def history(self, instance_id: str) -> Sequence[Any]:
         if self._store is None:

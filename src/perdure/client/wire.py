@@ -30,6 +30,9 @@ CODES: Final = {
     "NotRunning": (409, "ERR_INSTANCE_NOT_RUNNING"),
     "NotFinished": (409, "ERR_INSTANCE_NOT_FINISHED"),
     "EventBufferFull": (429, "ERR_EVENT_BUFFER_FULL"),
+    "HistoryFull": (409, "ERR_HISTORY_FULL"),
+    "TooManyWaiters": (429, "ERR_TOO_MANY_WAITERS"),
+    "InvalidCommand": (400, "ERR_COMMAND_INVALID"),
     "InvalidName": (400, "ERR_NAME_INVALID"),
     "InvalidInstanceId": (400, "ERR_INSTANCE_ID_INVALID"),
     "PayloadTooLarge": (413, "ERR_PAYLOAD_TOO_LARGE"),
@@ -45,6 +48,9 @@ TIME: Final = "_at_us"
 DESCRIBED_TIMES: Final = frozenset(("sinceUs", "fireAtUs", "retryAtUs"))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVENTS: Final[dict[str, type]] = {kind.__name__: kind for kind in typing.get_args(Event)}
+
+
+_SNAPSHOT_TYPES: Final[dict[str, type]] = typing.get_type_hints(InstanceSnapshot)
 
 
 def rfc3339(us: int) -> str:
@@ -84,9 +90,9 @@ def instance_body(snapshot: InstanceSnapshot) -> dict[str, Any]:
 
 
 def snapshot_from(body: dict[str, Any]) -> InstanceSnapshot:
-    """The inverse of `instance_body`."""
+    """The inverse of `instance_body`. Raises KeyError, TypeError or ValueError for what is no instance."""
     failure = body["failure"] or {}
-    return InstanceSnapshot(
+    found = InstanceSnapshot(
         instance_id=body["instanceID"],
         run=body["run"],
         generation=body["generation"],
@@ -108,6 +114,10 @@ def snapshot_from(body: dict[str, Any]) -> InstanceSnapshot:
         lag=_count(body.get("lag")),
         store_lag=_count(body.get("storeLag")),
     )
+    for name, kind in _SNAPSHOT_TYPES.items():
+        if type(getattr(found, name)) is not kind:
+            raise TypeError(f"{name} is no {kind.__name__}")
+    return found
 
 
 def _count(told: int | None) -> int:

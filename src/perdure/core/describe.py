@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from perdure.core.events import ActivityScheduled, ChildScheduled, EventRaised, TimerCreated
+from perdure.core.limits import DESCRIBED_MAX
 from perdure.core.turn import Live
 
 __all__ = ["describe"]
@@ -15,11 +17,12 @@ def describe(live: Live) -> dict[str, Any]:
     instance = live.instance
     out: dict[str, Any] = {
         "status": instance.status,
-        "awaits": [_open_step(task) for task in instance.open.values()],
+        "awaits": [_open_step(task) for task in islice(instance.open.values(), DESCRIBED_MAX)],
         "lastFailure": instance.last_failure or None,
         "suspended": instance.suspended,
         "factsWaiting": len(live.inbox),
     }
+    more = len(instance.open)
     if instance.stalled is not None:
         out["stalled"] = {
             "reason": instance.stalled.reason,
@@ -34,13 +37,18 @@ def describe(live: Live) -> dict[str, Any]:
         scheduler = live.execution.scheduler
         for name, queue in scheduler.buffer.items():
             buffered[name] = buffered.get(name, 0) + len(queue)
+        waits = (waiter for waiting in scheduler.waiters.values() for waiter in waiting)
         out["awaits"] += [
             {"kind": "event", "name": waiter.name, "sinceUs": waiter.since_us}
-            for waiting in scheduler.waiters.values()
-            for waiter in waiting
+            for waiter in islice(waits, DESCRIBED_MAX - len(out["awaits"]))
         ]
+        more += scheduler.waits
         out["at"] = live.execution.location()
-    out["bufferedEvents"] = buffered
+    out["bufferedEvents"] = dict(islice(buffered.items(), DESCRIBED_MAX))
+    if len(buffered) > DESCRIBED_MAX:
+        out["bufferedMore"] = sum(islice(buffered.values(), DESCRIBED_MAX, None))
+    if more > len(out["awaits"]):
+        out["awaitsMore"] = more - len(out["awaits"])
     return out
 
 

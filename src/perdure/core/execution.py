@@ -31,6 +31,7 @@ from perdure.core.events import (
 )
 from perdure.core.places import description, key, trace, where
 from perdure.core.scheduler import Action, Continuation, Scheduler
+from perdure.core.sizes import payload_bytes
 
 __all__ = [
     "Code", "Completed", "Diverged", "Execution", "Failed", "Outcome", "Parked", "Runner", "StallSignal", "is_fact",
@@ -123,6 +124,7 @@ class Execution:
         self._code = code
         self._input = started.input
         self.scheduler = Scheduler(instance_id, started.run, started.generation, started.name, started.parent_id)
+        self.scheduler.history_bytes = payload_bytes(started)
         self._coro: Any = None
         self._waiting: Task[Any] | None = None
         self.outcome: Outcome | None = None
@@ -142,6 +144,7 @@ class Execution:
         if kind is WorkflowStarted or kind is WorkflowBegun:
             self._step(self._first)
         else:
+            scheduler.history_bytes += payload_bytes(fact)
             self._settle(fact)
             waiting = self._waiting
             if waiting is not None and waiting.is_complete:

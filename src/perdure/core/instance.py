@@ -40,6 +40,7 @@ from perdure.core.events import (
 from perdure.core.limits import COMMAND_IDS_REMEMBERED
 from perdure.core.replies import InstanceSnapshot
 from perdure.core.rows import InstanceRow
+from perdure.core.sizes import payload_bytes
 
 __all__ = ["STALL_REASONS", "Instance", "OpenTask", "apply", "from_row"]
 
@@ -74,7 +75,7 @@ class Instance:
 
     __slots__ = (
         "begun", "carried_children", "children", "command_ids", "created_at_us", "custom_status", "ended", "error_message",
-        "error_type", "generation", "handled_to", "input", "instance_id", "last_at_us", "last_failure", "name",
+        "error_type", "generation", "handled_to", "history_bytes", "input", "instance_id", "last_at_us", "last_failure", "name",
         "next_seq", "open", "output", "run", "stack_trace", "stalled", "started", "suspended",
     )  # fmt: skip
 
@@ -86,6 +87,7 @@ class Instance:
         self.started: WorkflowStarted | None = None
         self.next_seq = 1
         self.last_at_us = 0
+        self.history_bytes = 0  # payloads of this generation
         self.created_at_us = 0
         self.begun = False
         self.ended = ""  # COMPLETED, FAILED, TERMINATED or PURGED
@@ -188,6 +190,7 @@ def apply(instance: Instance, event: Event) -> None:
     APPLY[type(event)](instance, event)
     instance.next_seq = event.seq + 1
     instance.last_at_us = event.at_us
+    instance.history_bytes += payload_bytes(event)
 
 
 def _started(instance: Instance, event: WorkflowStarted) -> None:

@@ -9,6 +9,9 @@ from typing import Final
 PAYLOAD_BYTES_MAX: Final = 1024 * 1024
 """One input, output, event or custom status, as UTF-8 JSON. Above it, pass a reference: the log is no blob store."""
 
+PAYLOAD_DEPTH_MAX: Final = 128
+"""Lists and objects within each other in one payload: what every JSON parser on its way can take, the same everywhere."""
+
 RECORD_BYTES_MAX: Final = 4 * 1024 * 1024
 """One record of any topic; topics are created with room for it. A failure with a stack trace fits beside a payload."""
 
@@ -24,20 +27,50 @@ COMMAND_ID_BYTES_MAX: Final = 256
 NAME_BYTES_MAX: Final = 256
 """A workflow, activity or event name."""
 
+NOTE_BYTES_MAX: Final = 512
+"""Who asked, and which instance a rerun repeats: notes that go into the history with each command."""
+
+TRACE_CHARS_MAX: Final = 512
+"""A start's traceparent, and its tracestate (W3C's bound): copied into every step, so a longer one is left out."""
+
+TIME_US_MAX: Final = 253_402_300_799_999_999
+"""A time in a command or of a retry, since 1970: the end of the year 9999, the last that RFC 3339 can tell."""
+
+REASON_CHARS_MAX: Final = 1_000
+"""The sentence that says why something was refused: what it quotes of a stranger's may be long."""
+
+REPLY_TOKEN_CHARS_MAX: Final = 256
+"""A reply address's second half: kept for as long as a client waits. Longer, and nobody is answered there."""
+
 HISTORY_EVENTS_WARN: Final = 10_000
 """Events of one generation after which the log warns: replay time grows with them."""
 
 HISTORY_EVENTS_MAX: Final = 50_000
 """Events of one generation after which no new step is taken: continue_as_new is the way on."""
 
+HISTORY_BYTES_WARN: Final = 16 * 1024 * 1024
+"""Payloads of one generation after which the log warns: a takeover and each replay read all of it."""
+
+HISTORY_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Payloads of one generation after which no step, event or result is taken: continue_as_new is the way on."""
+
 EVENT_BUFFER_MAX: Final = 1_000
 """Raised events of one instance that nothing has waited for yet. More are rejected, the earlier ones stay."""
+
+EVENT_BUFFER_BYTES_MAX: Final = 16 * 1024 * 1024
+"""The same events' data: continue_as_new carries them all into the next generation."""
 
 COMMAND_IDS_REMEMBERED: Final = 1_000
 """External commands of one instance whose repeat is recognised (the latest ones, carried over generations)."""
 
 ACTIONS_PER_TURN_MAX: Final = 10_000
 """Steps that one resume of an orchestrator may ask for: bounds one commit."""
+
+OPEN_STEPS_MAX: Final = 10_000
+"""Activities, timers, children and waits of one instance that have not ended: bounds its memory and its last commit."""
+
+CHILDREN_MAX: Final = 10_000
+"""Children that one generation starts: they stand in the instance's row, for a recursive terminate or purge."""
 
 FAILURE_TEXT_CHARS_MAX: Final = 16_384
 """An error message, and a stack trace, of a failure; the middle of a longer one is cut."""
@@ -56,6 +89,18 @@ GENERATION_STEPS_PER_BATCH: Final = 1
 
 WAITERS_PER_INSTANCE_MAX: Final = 1_000
 """Clients that wait for one instance; one more is told to come back."""
+
+WAITERS_PER_PARTITION_MAX: Final = 50_000
+"""Clients that wait for instances of one partition, some 50 MB of them; one more is told to come back."""
+
+DESCRIBED_MAX: Final = 100
+"""Open steps, and names of buffered events, that a description lists: beside three payloads it has to fit a record."""
+
+LIST_PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Payloads of one page of a list; it ends early after them, with a token that goes on."""
+
+FILTER_NAMES_MAX: Final = 100
+"""Workflow names, and statuses, that one filter asks for: each is a comparison with every row."""
 
 TOMBSTONE_SECONDS: Final = 7 * 24 * 3600
 """How long a purged id remembers its last run and start command."""
@@ -77,3 +122,15 @@ TAKEOVERS_BEFORE_CAUTION: Final = 3
 
 CARRIED_CHILDREN_MAX: Final = 1_000
 """Children of earlier generations that a generation still knows, for a recursive terminate or purge (the latest)."""
+
+CLOCKS_APART_SECONDS_MAX: Final = 300
+"""How far two processes' clocks are believed to differ: a lease said to end later counts from now, whoever says so."""
+
+GATEWAY_HEADER_BYTES_MAX: Final = 64 * 1024
+"""One request's line and headers: a filter with all its names fits. Longer ones are refused unread."""
+
+GATEWAY_REQUESTS_MAX: Final = 1_000
+"""Requests that a gateway answers at once, long polls among them: each may hold a body of the largest payload."""
+
+GATEWAY_CONNECTIONS_MAX: Final = 2_000
+"""Connections to a gateway, idle ones too: as many again as it answers at once. One more gets 503."""

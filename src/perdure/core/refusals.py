@@ -9,20 +9,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from perdure.core.clipping import clipped
 from perdure.core.effects import Effect
 from perdure.core.events import Event
 from perdure.core.instance import Instance
 from perdure.core.limits import (
     COMMAND_ID_BYTES_MAX,
     DERIVED_ID_BYTES_MAX,
+    HISTORY_BYTES_MAX,
+    HISTORY_EVENTS_MAX,
     INSTANCE_ID_CHARS_MAX,
     NAME_BYTES_MAX,
+    NOTE_BYTES_MAX,
     PAYLOAD_BYTES_MAX,
+    REASON_CHARS_MAX,
 )
+from perdure.core.sizes import text_bytes
 
 __all__ = [
-    "REJECTIONS", "Decision", "Moment", "Rejection", "bad_command_id", "bad_id", "bad_name", "refuse", "too_large",
-    "unknown",
+    "REJECTIONS", "Decision", "Moment", "Rejection", "bad_command_id", "bad_id", "bad_name", "bad_note", "full", "refuse",
+    "stale", "too_heavy", "too_large", "unknown",
 ]  # fmt: skip
 
 REJECTIONS: Final = {
@@ -38,6 +44,9 @@ REJECTIONS: Final = {
     "StaleAttempt": "meant for an earlier attempt",
     "NotTheParent": "the sender is not this instance's parent",
     "EventBufferFull": "too many raised events nobody has waited for",
+    "HistoryFull": "the history takes no more but the end",
+    "TooManyWaiters": "too many clients wait for the instance, or for its partition",
+    "InvalidCommand": "a note that is too long, or a time that no calendar has",
     "InvalidCommandId": "an overlong command_id",
     "InvalidName": "an empty or overlong name",
     "InvalidInstanceId": "an empty, overlong or ill-formed instance id",
@@ -56,8 +65,9 @@ class Moment:
     now_us: int
     origin: str
     registered: Callable[[str], bool]
-    buffered: int = 0  # raised events that nothing waits for yet
     handled_to: int = 0  # seq of the last fact that user code was told
+    buffered: int = 0  # raised events that nothing waits for yet
+    buffered_bytes: int = 0  # their data
 
 
 @dataclass(slots=True)
@@ -76,11 +86,23 @@ class Decision:
 
 
 def refuse(reason: str, message: str) -> Decision:
-    return Decision(rejection=Rejection(reason, message))
+    return Decision(rejection=Rejection(reason, clipped(message, REASON_CHARS_MAX)))
 
 
 def unknown(instance: Instance) -> Decision:
     return refuse("UnknownInstance", f"no workflow instance has the ID '{instance.instance_id}'")
+
+
+def stale(instance: Instance, run: str, generation: int) -> Decision | None:
+    if not instance.exists:
+        return unknown(instance)
+    if run != instance.run:
+        return refuse("StaleRun", f"for run {run}, this is run {instance.run}")
+    if generation != instance.generation:
+        return refuse("StaleGeneration", f"for generation {generation}, this is generation {instance.generation}")
+    if instance.ended:
+        return refuse("NotRunning", f"'{instance.instance_id}' has ended: it is {instance.status}")
+    return None
 
 
 def bad_command_id(command_id: str) -> Decision | None:
@@ -106,6 +128,35 @@ def bad_name(name: str) -> Decision | None:
     if name and len(name.encode()) <= NAME_BYTES_MAX:
         return None
     return refuse("InvalidName", f"a name has 1 to {NAME_BYTES_MAX} bytes of UTF-8, this one has {len(name.encode())}")
+
+
+def bad_note(note: str, what: str) -> Decision | None:
+    if len(note.encode()) <= NOTE_BYTES_MAX:
+        return None
+    return refuse("InvalidCommand", f"{what} has at most {NOTE_BYTES_MAX} bytes of UTF-8")
+
+
+def full(instance: Instance, *, times: int = 1) -> Decision | None:
+    """Whether the history takes no more events. `times`: as many of them as the limit says."""
+    if instance.next_seq <= HISTORY_EVENTS_MAX * times:
+        return None
+    return _history_full(instance)
+
+
+def too_heavy(instance: Instance, more: str = "") -> Decision | None:
+    """Whether the history has no room for another payload."""
+    if instance.history_bytes + text_bytes(more) <= HISTORY_BYTES_MAX:
+        return None
+    return _history_full(instance)
+
+
+def _history_full(instance: Instance) -> Decision:
+    return refuse(
+        "HistoryFull",
+        f"the history of '{instance.instance_id}' has {instance.next_seq - 1:,} events with {instance.history_bytes:,} bytes "
+        f"of payloads; the limits are {HISTORY_EVENTS_MAX:,} and {HISTORY_BYTES_MAX:,}. Its workflow has to use "
+        "continue_as_new: correct it, terminate this run and start it again",
+    )
 
 
 def too_large(payload: str, what: str) -> Decision | None:

@@ -19,7 +19,14 @@ from perdure.core.events import (
     RetrySpec,
     TimerCreated,
 )
-from perdure.core.limits import ACTIONS_PER_TURN_MAX, HISTORY_EVENTS_MAX
+from perdure.core.limits import (
+    ACTIONS_PER_TURN_MAX,
+    CHILDREN_MAX,
+    HISTORY_BYTES_MAX,
+    HISTORY_EVENTS_MAX,
+    OPEN_STEPS_MAX,
+)
+from perdure.core.sizes import payload_bytes, text_bytes
 
 __all__ = ["Continuation", "Scheduler", "Waiter"]
 
@@ -53,8 +60,9 @@ class Scheduler:
     """The recorder behind an orchestrator's context; one per generation."""
 
     __slots__ = (
-        "actions", "buffer", "cause", "continuation", "generation", "in_turn", "instance_id", "next_task_id", "now_us", "open",
-        "parent_id", "replaying", "run", "sealed", "waiters", "workflow_name",
+        "actions", "buffer", "buffered_bytes", "cause", "children", "continuation", "generation", "history_bytes", "in_turn",
+        "instance_id", "next_task_id", "now_us", "open", "parent_id", "replaying", "run", "sealed", "waiters", "waits",
+        "workflow_name",
     )  # fmt: skip
 
     def __init__(self, instance_id: str, run: str, generation: int, workflow_name: str, parent_id: str) -> None:
@@ -73,6 +81,12 @@ class Scheduler:
         self.open: dict[int, Task[Any]] = {}  # by task id
         self.waiters: dict[str, deque[Waiter]] = {}  # by lower-case event name
         self.buffer: dict[str, deque[Any]] = {}  # EventRaised nobody waited for yet, by lower-case name
+        self.buffered_bytes = 0  # data of those
+        self.waits = 0  # waiters, of all names
+        self.children = 0  # that this generation has asked for
+        self.history_bytes = (
+            0  # payloads that user code was told and has asked for: a function of its facts, like all else
+        )
         self.continuation: Continuation | None = None
 
     # -- asked for by the authoring context ---------------------------------------------------------------
@@ -90,6 +104,12 @@ class Scheduler:
 
     def call_child(self, name: str, input: str, *, child_id: str, retry: RetrySpec | None, decode: Decode) -> Task[Any]:
         task_id = self._new_step()
+        if self.children >= CHILDREN_MAX:
+            raise TooManyActions(
+                f"{self.instance_id!r} has started {CHILDREN_MAX} children in this generation: let some of them start "
+                "the others, or go on with ctx.continue_as_new"
+            )
+        self.children += 1
         child_id = child_id or self._default_child_id(task_id)
         self._ask(ChildScheduled(self.run, self.generation, 0, 0, self.cause, task_id, name, child_id, input, retry))
         return self._opened(Task(task_id, name, decode))
@@ -105,15 +125,19 @@ class Scheduler:
         task: Task[Any] = Task(0, f"event {name}", decode)
         buffered = self.buffer.get(key)
         if buffered and not self.sealed:
-            task._complete(buffered.popleft().data)
+            data = buffered.popleft().data
+            self.buffered_bytes -= text_bytes(data)
+            task._complete(data)
             if not buffered:
                 del self.buffer[key]
             return task
+        self._check_open()
         timer_id = 0
         if timeout_at_us is not None:
             timer_id = self.create_timer(timeout_at_us, event_name=name).task_id
         if not self.sealed:
             self.waiters.setdefault(key, deque()).append(Waiter(name, task, timer_id, self.now_us))
+            self.waits += 1
         return task
 
     def continue_as_new(self, input: str, save_events: bool) -> None:
@@ -127,8 +151,10 @@ class Scheduler:
             return
         for action in self.actions:
             if isinstance(action, CustomStatusSet):  # the last one of a turn is the one anybody can see
+                self.history_bytes += text_bytes(value) - text_bytes(action.value)
                 action.value = value
                 return
+        self._check_bytes()
         self._ask(CustomStatusSet(self.run, self.generation, 0, 0, self.cause, value))
 
     def seal(self) -> None:
@@ -144,8 +170,11 @@ class Scheduler:
         waiting = self.waiters.get(key)
         if not waiting:
             self.buffer.setdefault(key, deque()).append(event)
+            self.buffered_bytes += text_bytes(event.data)
             return 0
         waiter = waiting.popleft()
+        self.waits -= 1
+        self.open.pop(waiter.timer_id, None)  # nobody waits for its time-out any more
         if not waiting:
             del self.waiters[key]
         waiter.task._complete(event.data)
@@ -157,6 +186,7 @@ class Scheduler:
             for waiter in waiting:
                 if waiter.timer_id == timer_id:
                     waiting.remove(waiter)
+                    self.waits -= 1
                     if not waiting:
                         del self.waiters[key]
                     waiter.task._fail(TimeoutError(f"no event {waiter.name!r} came in time"))
@@ -185,6 +215,8 @@ class Scheduler:
                 f"the history of {self.instance_id!r} has {self.cause} events, the limit is {HISTORY_EVENTS_MAX}: "
                 "use ctx.continue_as_new to go on with a fresh one"
             )
+        self._check_bytes()
+        self._check_open()
         if len(self.actions) >= ACTIONS_PER_TURN_MAX:
             raise TooManyActions(
                 f"{self.instance_id!r} asked for more than {ACTIONS_PER_TURN_MAX} steps at once: fan out in parts, "
@@ -194,9 +226,24 @@ class Scheduler:
         self.next_task_id += 1
         return task_id
 
+    def _check_bytes(self) -> None:
+        if self.history_bytes >= HISTORY_BYTES_MAX:
+            raise HistoryFull(
+                f"the history of {self.instance_id!r} holds {self.history_bytes:,} bytes of payloads, the limit is "
+                f"{HISTORY_BYTES_MAX:,}: use ctx.continue_as_new to go on with a fresh one"
+            )
+
+    def _check_open(self) -> None:
+        if len(self.open) + self.waits >= OPEN_STEPS_MAX:
+            raise TooManyActions(
+                f"{self.instance_id!r} has {OPEN_STEPS_MAX} steps and waits that have not ended: wait for some of them "
+                "first, or fan out through child workflows"
+            )
+
     def _ask(self, action: Action) -> None:
         if not self.sealed:
             self.actions.append(action)
+            self.history_bytes += payload_bytes(action)
 
     def _opened(self, task: Task[Any]) -> Task[Any]:
         if not self.sealed:

@@ -47,6 +47,7 @@ from perdure.core.execution import (
 from perdure.core.instance import Instance, apply, from_row
 from perdure.core.rows import InstanceRow
 from perdure.core.scheduler import Action, Continuation
+from perdure.core.sizes import text_bytes
 
 __all__ = ["Answer", "Live", "Request", "Turn", "live_from_history", "live_from_row"]
 
@@ -67,6 +68,11 @@ class Live:
     def buffered(self) -> int:
         waiting = sum(1 for fact in self.inbox if isinstance(fact, EventRaised))
         return waiting + (self.execution.scheduler.buffered if self.execution else 0)
+
+    @property
+    def buffered_bytes(self) -> int:
+        waiting = sum(text_bytes(fact.data) for fact in self.inbox if isinstance(fact, EventRaised))
+        return waiting + (self.execution.scheduler.buffered_bytes if self.execution else 0)
 
     @property
     def needs_history(self) -> bool:
@@ -194,7 +200,9 @@ class Turn:
         recovered = self._recover_under_new_code(command)
         if type(command) is RaiseEvent and live.execution is None and self._may_run() and not self.park_first:
             self._make_execution()  # only user code knows how many raised events it has not taken
-        moment = Moment(self.now_us, request.origin, self._registered, live.buffered, live.handled_to)
+        moment = Moment(self.now_us, request.origin, self._registered, live.handled_to)
+        if type(command) is RaiseEvent:
+            moment.buffered, moment.buffered_bytes = live.buffered, live.buffered_bytes
         decision = decide(self.instance, command, moment)
         if decision.rejection is not None:
             self._tell_parent_of_rejection(command, decision.rejection)

@@ -24,12 +24,12 @@ _MEANINGS: Final = {
     408: "Not so far yet: ERR_WAIT_TIMEOUT",
     409: "Not possible as it stands: ERR_INSTANCE_ALREADY_EXISTS, ERR_INSTANCE_NOT_RUNNING, …",
     413: "Over the size limit: ERR_PAYLOAD_TOO_LARGE",
-    429: "Too many events that nothing has waited for: ERR_EVENT_BUFFER_FULL",
+    429: "Too many at once, ask again later: ERR_TOO_MANY_REQUESTS, ERR_TOO_MANY_WAITERS, ERR_EVENT_BUFFER_FULL",
     500: "The verb's code (Dapr's routes), or ERR_INTERNAL",
     503: "The engine cannot be reached: ERR_ENGINE_UNAVAILABLE",
     504: "The engine did not answer in time: ERR_REQUEST_TIMEOUT",
 }
-_ANYWHERE: Final = (403, 503, 504)
+_ANYWHERE: Final = (403, 429, 503, 504)
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

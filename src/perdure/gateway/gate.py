@@ -5,7 +5,8 @@
 2. The API token, where one is set. Else only this machine may ask, and a web page in its browser may not: a page can
    reach loopback, too, by a form or by a name that resolves to it. So the Host must be this machine's, and an Origin,
    if there is one, the gateway's own.
-3. The body's size, counted as it comes.
+3. The number of requests that are answered at once; probes are answered in any case.
+4. The body's size, counted as it comes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from perdure.client.http_transport import API_TOKEN_HEADER
+from perdure.core.limits import GATEWAY_REQUESTS_MAX
 from perdure.gateway.problems import Problem, answer
 from perdure.gateway.settings import GatewaySettings, is_loopback
 
@@ -34,6 +36,7 @@ class Gate:
     def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
         self._app = app
         self._body_bytes_max = settings.body_bytes_max
+        self._under_way = 0
         self._token = settings.api_token.get_secret_value().encode() if settings.api_token else b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,10 +48,15 @@ class Gate:
             scope = {**scope, "path": _routable(scope)}
             self._check_caller(scope["path"], headers)
             self._check_length(headers)
+            self._check_load(scope["path"])
         except Problem as problem:
             await answer(problem)(scope, receive, send)
             return
-        await self._app(scope, self._counted(receive), send)
+        self._under_way += 1
+        try:
+            await self._app(scope, self._counted(receive), send)
+        finally:
+            self._under_way -= 1
 
     def _check_caller(self, path: str, headers: Headers) -> None:
         if path in OPEN_PATHS:
@@ -63,13 +71,18 @@ class Gate:
                 403, "ERR_FORBIDDEN", f"without an API token the gateway answers this machine only, not '{host}'"
             )
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and _netloc_of(origin) != host:
             raise Problem(403, "ERR_FORBIDDEN", "requests of web pages are refused while no API token is set")
 
     def _check_length(self, headers: Headers) -> None:
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self._body_bytes_max:
             raise self._too_large()
+
+    def _check_load(self, path: str) -> None:
+        if self._under_way >= GATEWAY_REQUESTS_MAX and path not in OPEN_PATHS:
+            text = f"{self._under_way:,} requests are being answered, long polls among them: ask again, or start another gateway"
+            raise Problem(429, "ERR_TOO_MANY_REQUESTS", text)
 
     def _counted(self, receive: Receive) -> Receive:
         received = 0
@@ -97,6 +110,13 @@ def _routable(scope: Mapping[str, bytes]) -> str:
     except UnicodeDecodeError:
         raise Problem(400, "ERR_MALFORMED_REQUEST", "the path is not UTF-8, percent-encoded") from None
     return "/".join(each.replace("%", "%25").replace("/", "%2F") for each in segments)
+
+
+def _netloc_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # "http://[::1" and the like
+        return ""
 
 
 def _token_in(headers: Headers) -> bytes:

@@ -20,6 +20,8 @@ __all__ = ["Problem", "add_handlers", "answer", "problem_of"]
 
 log = structlog.get_logger(__name__)
 
+PATH_CHARS_TOLD = 200
+
 _STATUS_CODES = {404: "ERR_NOT_FOUND", 405: "ERR_METHOD_NOT_ALLOWED", 413: "ERR_PAYLOAD_TOO_LARGE"}
 
 
@@ -68,7 +70,8 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
         return answer(error)
     assert isinstance(error, HTTPException)  # noqa: S101 - that is what it is registered for
     code = _STATUS_CODES.get(error.status_code, "ERR_MALFORMED_REQUEST")
-    text = {404: f"no route {request.method} {request.url.path}", 405: f"{request.method} is not allowed here"}
+    path = request.scope["path"][:PATH_CHARS_TOLD]  # request.url would read the query, too, which need not be UTF-8
+    text = {404: f"no route {request.method} {path}", 405: f"{request.method} is not allowed here"}
     body = {"errorCode": code, "message": text.get(error.status_code, str(error.detail))}
     return JSONResponse(body, error.status_code, headers=error.headers)
 

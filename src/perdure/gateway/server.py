@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from perdure.core.errors import PerdureError
+from perdure.core.limits import GATEWAY_CONNECTIONS_MAX, GATEWAY_HEADER_BYTES_MAX
 from perdure.gateway.settings import GatewaySettings
 
 __all__ = ["AddressInUse", "GatewayServer"]
@@ -43,7 +44,8 @@ class GatewayServer:
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         config = uvicorn.Config(
             self._app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none",
-            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS, limit_concurrency=GATEWAY_CONNECTIONS_MAX,
+            http="h11", h11_max_incomplete_event_size=GATEWAY_HEADER_BYTES_MAX,  # the other parser has no bound for headers
         )  # fmt: skip
         self._server = _Server(config)
         self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[listener]))

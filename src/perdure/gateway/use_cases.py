@@ -22,6 +22,7 @@ from perdure.core.errors import PayloadTooLarge
 from perdure.core.replies import InstanceSnapshot
 from perdure.gateway.payload import payload_in
 from perdure.gateway.problems import Problem
+from perdure.ports.store import Page
 
 __all__ = ["UseCases"]
 
@@ -113,9 +114,12 @@ class UseCases:
         )
 
     async def list(self, where: Where, limit: int, page: str) -> tuple[Sequence[InstanceSnapshot], str]:
-        """Instances and the next page's token. Problem 400 for a page that is none."""
-        found = await _told(self._client.transport.list(make_filter(where), limit, page))
+        """Instances and the next page's token. Problem 400 for a page that is none, and for a filter."""
+        found = await _told(self._page(where, limit, page))
         return [snapshot_of(row) for row in found.rows], found.next
+
+    async def _page(self, where: Where, limit: int, page: str) -> Page:
+        return await self._client.transport.list(make_filter(where), limit, page)
 
     async def history(self, instance_id: str) -> Sequence[dict[str, Any]]:
         return [event_body(event) for event in await self._client.get_history(instance_id)]

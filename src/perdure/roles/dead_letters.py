@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from perdure.core.clipping import clipped
-from perdure.core.limits import RECORD_BYTES_MAX
+from perdure.core.limits import REASON_CHARS_MAX, RECORD_BYTES_MAX
 from perdure.ports.log import Outgoing, Record
 
 __all__ = ["HEADER_ROOM", "dead_letter", "record_bytes", "run_partition"]
 
-REASON_CHARS_MAX = 1_000
 HEADER_ROOM = 4 * REASON_CHARS_MAX + 1_024  # what our headers may add to a record
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from perdure.core.awaitables import Task
 from perdure.core.errors import PayloadError
 from perdure.core.events import RetrySpec
-from perdure.core.limits import DERIVED_ID_BYTES_MAX, NAME_BYTES_MAX
+from perdure.core.limits import DERIVED_ID_BYTES_MAX, NAME_BYTES_MAX, TIME_US_MAX
 from perdure.core.scheduler import Scheduler
 from perdure.workflow import payloads
 from perdure.workflow.app import App
@@ -21,7 +21,6 @@ __all__ = ["DaprWorkflowContext", "WorkflowContext"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-TIME_US_MAX = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 class WorkflowContext(DeterministicMixin):

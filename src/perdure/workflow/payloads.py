@@ -14,7 +14,7 @@ tuple (an array), str, int, float, bool, None. Beyond that:
 | Enum | its value | yes |
 
 Refused by name: set and frozenset (their order differs between processes: sort them into a list), bytes
-(encode them), NaN and infinities, lone surrogates, functions, anything else. Without an annotation a payload
+(encode them), NaN and infinities, lone surrogates, functions, lists and objects nested too deeply, anything else. Without an annotation a payload
 arrives as plain JSON. Here Dapr differs: it rebuilds dataclasses and named tuples as attribute objects even
 without one.
 """
@@ -32,12 +32,12 @@ from typing import Any
 from uuid import UUID
 
 from perdure.core.errors import PayloadError, PayloadTooLarge
-from perdure.core.limits import PAYLOAD_BYTES_MAX
+from perdure.core.limits import PAYLOAD_BYTES_MAX, PAYLOAD_DEPTH_MAX
 from perdure.workflow.shapes import Misfit, shape
 
 __all__ = ["check_size", "dumps", "loads", "parsed"]
 
-_TOO_DEEP = "is nested too deeply, or holds itself"
+_TOO_DEEP = f"is nested too deeply (at most {PAYLOAD_DEPTH_MAX} lists and objects within each other), or holds itself"
 
 
 def dumps(value: Any) -> str:
@@ -50,6 +50,8 @@ def dumps(value: Any) -> str:
         text = _encode(value)
         if not text.isascii():
             text.encode()
+        if _may_be_deep(text):
+            _check_depth(_decode(text))
     except RecursionError:
         raise PayloadError(f"the value {_TOO_DEEP}: JSON cannot hold it") from None
     except (TypeError, ValueError) as error:
@@ -92,11 +94,29 @@ def loads(text: str, annotation: Any = None) -> Any:
 def parsed(text: str) -> Any:
     """Plain JSON. Raises PayloadError for anything that RFC 8259 does not allow, NaN included."""
     try:
-        return _decode(text)
+        value = _decode(text)
+        if _may_be_deep(text):
+            _check_depth(value)
     except RecursionError:
         raise PayloadError(f"the JSON {_TOO_DEEP}") from None
     except ValueError as error:
         raise PayloadError(f"this is no JSON: {error}") from None
+    return value
+
+
+def _may_be_deep(text: str) -> bool:
+    return text.count("[") + text.count("{") > PAYLOAD_DEPTH_MAX
+
+
+def _check_depth(value: Any) -> None:
+    """Raises RecursionError, as parsers do, but at the same depth wherever it runs and however deep its caller is."""
+    level = [value]
+    for _ in range(PAYLOAD_DEPTH_MAX):
+        inner = (node.values() if type(node) is dict else node for node in level if type(node) in (dict, list))
+        level = [each for held in inner for each in held if type(each) in (dict, list)]
+        if not level:
+            return
+    raise RecursionError
 
 
 def _plain(value: Any) -> Any:

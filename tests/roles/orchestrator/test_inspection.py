@@ -6,6 +6,7 @@ import json
 from perdure.core.commands import InspectInstance, RaiseEvent, StartWorkflow, TerminateWorkflow
 from perdure.core.instance import Instance
 from perdure.core.limits import WAITERS_PER_INSTANCE_MAX
+from perdure.roles.orchestrator import waiters as waiting
 from perdure.roles.orchestrator.waiters import Waiters
 
 from .world import World, run_virtually, until
@@ -168,6 +169,22 @@ def test_waiters_that_ask_no_more_are_swept_and_make_room():
     waiters.sweep(100.0)
     assert len(waiters) == 0
     assert waiters.take(Instance("a")) == []
+
+
+def test_waiters_of_a_partition_are_bounded_whatever_their_instances(monkeypatch):
+    monkeypatch.setattr(waiting, "WAITERS_PER_PARTITION_MAX", 3)
+    waiters = Waiters()
+    for number in range(3):
+        assert waiters.add(f"i{number}", InspectInstance("c", "", "completed"), 0.0)
+    assert not waiters.add("i3", InspectInstance("c", "", "completed"), 1.0)
+    assert waiters.add("i0", InspectInstance("c", "", "completed"), 1.0), "who asks again has its place"
+    ended = Instance("i1")
+    ended.ended = "COMPLETED"
+    assert len(waiters.take(ended)) == 1
+    assert waiters.add("i3", InspectInstance("c", "", "completed"), 2.0)
+    waiters.sweep(100.0)
+    assert len(waiters) == 0
+    assert waiters.add("i4", InspectInstance("c", "", "completed"), 100.0)
 
 
 def test_a_quiet_partition_forgets_clients_that_are_gone():

@@ -7,6 +7,7 @@ import binascii
 
 __all__ = ["page_token", "place_of"]
 
+TIME_END = 1 << 62  # no time of ours, and as much as a store's column takes
 _PREFIX = "1."  # the token's version: one of another meaning is refused, not misread
 
 
@@ -24,6 +25,6 @@ def place_of(token: str) -> tuple[int, str]:
         place = int(created), instance_id
     except (ValueError, binascii.Error):
         place = 0, ""
-    if page_token(*place) != token:  # only what we made comes out the same
+    if page_token(*place) != token or not -TIME_END <= place[0] <= TIME_END:  # only what we made comes out the same
         raise ValueError(f"{token[:80]!r} is no page token: give what an earlier page returned as `next`")
     return place

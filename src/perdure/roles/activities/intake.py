@@ -11,7 +11,7 @@ import structlog
 from perdure.codec.avro import decode, encode
 from perdure.core.commands import FailActivity
 from perdure.core.effects import ActivityTask
-from perdure.core.limits import ACTIVITY_DELIVERIES_MAX
+from perdure.core.limits import ACTIVITY_DELIVERIES_MAX, TIME_US_MAX
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock
 from perdure.ports.log import Outgoing, Record
@@ -61,6 +61,8 @@ class Intake:
             task = decode(record.value)
             if type(task) is not ActivityTask:
                 raise ValueError(f"a {type(task).__name__} is no task for an activity worker")  # noqa: TRY301
+            if not 0 <= task.timeout_us <= TIME_US_MAX:
+                raise ValueError(f"no activity has a time-out of {task.timeout_us} µs")  # noqa: TRY301
             target = run_partition(task.run, self._instances)
             record.key.decode()
         except ValueError as error:  # DecodeError and UnicodeDecodeError are ValueErrors
@@ -116,12 +118,14 @@ class Intake:
     def _refuse(self, origin: Origin, record: Record, target: int, task: ActivityTask) -> None:
         """Let other workers try: the task goes round, with growing pauses, until its window has passed."""
         now = self._clock.now_us()
-        known_for_s = (now - task.refused_since_us) / 1e6 if task.refused_since_us else 0.0
+        task.refused_since_us = min(
+            task.refused_since_us or now, now
+        )  # a time to come would keep it going round for ever
+        known_for_s = (now - task.refused_since_us) / 1e6
         if known_for_s >= self._settings.unregistered_window_s:
             self._fail(origin, record, target, task, self._unknown(task))
             return
         self._stats.refused += 1
-        task.refused_since_us = task.refused_since_us or now
         partition = (record.partition + 1) % self._tasks
         again = Outgoing(record.topic, partition, record.key, encode(task), record.headers)
         pause_s = max(self._settings.unregistered_pause_s, known_for_s / 4)

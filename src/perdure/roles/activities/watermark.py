@@ -120,6 +120,8 @@ def decode_metadata(text: str, low: int) -> tuple[set[int], dict[int, int]]:
     """(finished offsets, delivery counts) of a group position of `low`. Raises ValueError if it is not our text."""
     if not text:
         return set(), {}
+    if not text.isascii():
+        raise ValueError("offset metadata is damaged: it is no ASCII")
     if text[0] != _VERSION:
         raise ValueError(f"offset metadata of another version: {text[:1]!r}")
     try:

@@ -13,6 +13,7 @@ from perdure.core.commands import InspectInstance
 from perdure.core.decide import Rejection
 from perdure.core.effects import ActivityTask, SendCommand
 from perdure.core.events import BatchCommitted
+from perdure.core.limits import REPLY_TOKEN_CHARS_MAX
 from perdure.core.names import Topics, partition_of
 from perdure.core.replies import InstanceSnapshot, Reply
 from perdure.core.turn import Turn
@@ -26,9 +27,6 @@ from perdure.telemetry.propagation import Headers
 from perdure.telemetry.spans import Span
 
 __all__ = ["Batch", "Layout"]
-
-
-TOKEN_CHARS_MAX = 256
 
 
 @dataclass(slots=True)
@@ -126,7 +124,7 @@ class Batch:
         snapshot: InstanceSnapshot | None,
     ) -> None:
         number, _, token = reply_to.partition("/")
-        if not (number.isascii() and number.isdecimal() and len(number) < 10 and len(token) <= TOKEN_CHARS_MAX):
+        if not (number.isascii() and number.isdecimal() and len(number) < 10 and len(token) <= REPLY_TOKEN_CHARS_MAX):
             return  # nobody can be reached there
         if int(number) >= self.layout.replies:
             return

@@ -9,6 +9,7 @@ from typing import Any
 from perdure.codec.avro import DecodeError, decode
 from perdure.core.commands import (
     Command,
+    InspectInstance,
     PurgeWorkflow,
     RaiseEvent,
     ResumeWorkflow,
@@ -16,7 +17,12 @@ from perdure.core.commands import (
     SuspendWorkflow,
     TerminateWorkflow,
 )
-from perdure.core.limits import RECORD_BYTES_MAX
+from perdure.core.limits import (
+    COMMAND_ID_BYTES_MAX,
+    DERIVED_ID_BYTES_MAX,
+    RECORD_BYTES_MAX,
+    REPLY_TOKEN_CHARS_MAX,
+)
 from perdure.core.names import Topics
 from perdure.ports.log import Outgoing, Record
 from perdure.roles.dead_letters import HEADER_ROOM, dead_letter, record_bytes
@@ -62,11 +68,21 @@ def read(record: Record, topics: Topics) -> Incoming | Misfit:
         return refused(record, topics, "the key is not an instance id in UTF-8")
     except DecodeError as error:
         return refused(record, topics, str(error))
+    if len(record.key) > DERIVED_ID_BYTES_MAX:  # a store may refuse such a key, for ever
+        return refused(record, topics, f"the key has {len(record.key):,} bytes: no instance id is that long")
+    if type(command) is InspectInstance and _is_overlong(command):
+        return refused(record, topics, "its command_id or reply_to is too long to be kept for a client that waits")
     if type(command) not in COMMANDS:
         return refused(record, topics, f"{type(command).__name__} is not a command")
     if not instance_id:
         return refused(record, topics, "the key is empty: it is the instance id")
     return Incoming(instance_id, command, record)
+
+
+def _is_overlong(question: InspectInstance) -> bool:
+    return (
+        len(question.command_id.encode()) > COMMAND_ID_BYTES_MAX or len(question.reply_to) > 2 * REPLY_TOKEN_CHARS_MAX
+    )
 
 
 def misrouted(record: Record, topics: Topics, home: int) -> Misfit:

@@ -49,6 +49,7 @@ class Memory:
 
     def __init__(self, store: HistoryStore, settings: OrchestratorSettings, stats: Stats, now_us: int) -> None:
         self.tail: dict[str, list[Event]] = {}  # unstored events that a takeover found, by instance
+        self.damages: dict[str, str] = {}  # what of the tail cannot be read
         self.lives: OrderedDict[str, Live] = OrderedDict()
         self.parked: dict[str, list[Incoming]] = {}  # requests by the instance whose load they wait for
         self._asked: set[tuple[str, str]] = set()  # questions among the parked: instance and command id
@@ -243,6 +244,8 @@ class Memory:
         self._stats.loads += 1
         waiting = self.parked[key]
         try:
+            if key in self.damages:
+                raise ValueError(self.damages[key])  # noqa: TRY301 - it is as damaged as what the store cannot give
             live = lay_over(key, stored, self.tail.get(key, []), damage)
         except Exception as error:  # noqa: BLE001 - a damaged history stops its own instance, nobody else's
             reason = f"the stored history of '{key}' cannot be read: {error}. {REPAIR}"
@@ -256,8 +259,8 @@ class Memory:
             self.unreadable.pop(key, None)
             if live.instance.ended:
                 self._ended[key] = None
-            if live.instance.started is not None:
-                self.on_loaded(live)
+        if live is not None and (live.instance.started is not None or key in self.tail):
+            self.on_loaded(live)
         if waiting:
             self._loaded.append(key)
         else:
@@ -288,7 +291,7 @@ def _begins(tail: Sequence[Event]) -> list[int]:
 def lay_over(instance_id: str, stored: StoredInstance | None, tail: list[Event], damage: str = "") -> Live:
     """What the store has, and over it the events that the log has beyond. `damage`: why the store's cannot be read."""
     if begins := _begins(tail):
-        return live_from_history(instance_id, tail[begins[-1] :])
+        return live_from_history(instance_id, _gapless(tail[begins[-1] :]))
     if damage:
         raise ValueError(damage)
     if stored is None:
@@ -301,8 +304,16 @@ def lay_over(instance_id: str, stored: StoredInstance | None, tail: list[Event],
     ]
     if row.status in _ENDED:
         live = live_from_row(row)
-        for event in tail:
+        for event in _gapless(tail, row.last_seq):
             apply(live.instance, event)
         return live
     history: list[Event] = [decode(event.value) for event in stored.events]
-    return live_from_history(instance_id, [*history, *tail])
+    return live_from_history(instance_id, _gapless([*history, *tail]))
+
+
+def _gapless(events: list[Event], after: int = 0) -> list[Event]:
+    """Raises ValueError where one is missing, or is another's."""
+    for seq, event in enumerate(events, start=after + 1):
+        if event.seq != seq:
+            raise ValueError(f"where event {seq} should be there is event {event.seq}")
+    return events

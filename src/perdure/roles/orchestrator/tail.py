@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import structlog
+
 from perdure.codec.avro import encode
 from perdure.core.events import Event
 from perdure.core.instance import Instance
@@ -21,6 +23,8 @@ from perdure.roles.orchestrator.tracing import Following
 from perdure.roles.orchestrator.writebehind import Unstored, WriteBehind
 
 __all__ = ["Tail"]
+
+log = structlog.get_logger("perdure.orchestrator")
 
 
 class Tail:
@@ -41,7 +45,7 @@ class Tail:
         self._marker_offset = marker_offset
         self._stalled: list[InstanceRow] = []
         self._unreadable: set[str] = set()  # their tail cannot be stored
-        memory.tail = point.tail
+        memory.tail, memory.damages = point.tail, point.damages
         memory.on_loaded = self._loaded
         memory.on_unreadable = self._found_unreadable
 
@@ -70,6 +74,11 @@ class Tail:
         instance = live.instance
         key = instance.instance_id
         if key not in self._left and key not in self._unreadable:
+            return
+        if instance.started is None:  # events of a run that never began: no owner has written them
+            log.error("history holds events of an instance that never started; they are left out", instance_id=key)
+            del self._memory.tail[key]
+            self._done(key)
             return
         events = self._memory.tail[key]
         self._following.taken_over(live, events)

@@ -7,21 +7,25 @@ marker there is the one resume point: next offset, offsets below it still undeci
 
 from __future__ import annotations
 
+import typing
 from dataclasses import dataclass, field
 
 import structlog
 
-from perdure.codec.avro import decode
+from perdure.codec.avro import DecodeError, decode
+from perdure.codec.schemas import MAGIC
 from perdure.core.errors import PerdureError
 from perdure.core.events import BatchCommitted, Event
+from perdure.core.limits import DERIVED_ID_BYTES_MAX
 from perdure.core.names import Topics
-from perdure.ports.log import Log
+from perdure.ports.log import Log, Record
 from perdure.ports.store import HistoryStore
 
 __all__ = ["ResumePoint", "ResumePointMissing", "find_resume_point"]
 
 logger = structlog.get_logger("perdure.orchestrator")
 FETCH = 5_000
+EVENTS = frozenset(typing.get_args(Event))
 
 
 class ResumePointMissing(PerdureError):
@@ -35,6 +39,7 @@ class ResumePoint:
     marker: BatchCommitted
     marker_offset: int  # -1: the partition has never been served
     tail: dict[str, list[Event]] = field(default_factory=dict)  # events after what is stored, by instance
+    damages: dict[str, str] = field(default_factory=dict)  # what of it cannot be read, by instance
 
 
 async def find_resume_point(
@@ -51,11 +56,7 @@ async def find_resume_point(
     offset = max(stored_to, start)
     while records := await log.fetch(topics.history, partition, offset, FETCH):
         for record in records:
-            event = decode(record.value)
-            if isinstance(event, BatchCommitted):
-                point.marker, point.marker_offset = event, record.offset
-            else:
-                point.tail.setdefault(record.key.decode(), []).append(event)
+            _take(point, record)
         offset = records[-1].offset + 1
     if point.marker_offset < 0 and not point.tail:
         await _resume_from_store(point, store, partition, epoch, end, stored_to)
@@ -86,6 +87,46 @@ async def find_resume_point(
     return point
 
 
+def _take(point: ResumePoint, record: Record) -> None:
+    """Into the tail. What no owner can have written is left out; what an owner may have written is not passed over."""
+    try:
+        key, event = record.key.decode(), decode(record.value)
+    except ValueError as error:  # DecodeError and UnicodeDecodeError are ValueErrors
+        _take_unreadable(point, record, str(error))
+        return
+    if type(event) is BatchCommitted and not key:
+        point.marker, point.marker_offset = event, record.offset
+    elif type(event) in EVENTS and 0 < len(record.key) <= DERIVED_ID_BYTES_MAX:
+        point.tail.setdefault(key, []).append(event)
+    else:
+        _leave_out(record, f"no {type(event).__name__} is written under this key")
+
+
+def _take_unreadable(point: ResumePoint, record: Record, reason: str) -> None:
+    try:
+        key = record.key.decode()
+    except UnicodeDecodeError:
+        _leave_out(record, reason)
+        return
+    if not record.value.startswith(MAGIC):
+        _leave_out(record, reason)
+    elif key:
+        point.tail.setdefault(key, [])
+        point.damages[key] = f"{record.topic}/{record.partition}/{record.offset} cannot be read ({reason})"
+    else:
+        raise ResumePointMissing(
+            f"{record.topic}[{record.partition}] has at {record.offset} what may be a marker and cannot be read ({reason}): "
+            "going on from an earlier one would decide commands twice. Start the version that wrote it, or restore the topic"
+        )
+
+
+def _leave_out(record: Record, reason: str) -> None:
+    logger.error(
+        "history holds a record of a stranger; it is left out",
+        topic=record.topic, partition=record.partition, offset=record.offset, reason=reason,
+    )  # fmt: skip
+
+
 async def _resume_from_store(
     point: ResumePoint, store: HistoryStore, partition: int, epoch: int, end: int, stored_to: int
 ) -> None:
@@ -93,7 +134,11 @@ async def _resume_from_store(
     resting = await store.resting(partition, epoch)
     if resting is None or resting.end != end or resting.offset < stored_to:
         return
-    marker = decode(resting.marker)
+    try:
+        marker = decode(resting.marker)
+    except DecodeError as error:
+        logger.error("the store's marker cannot be read", partition=partition, reason=str(error))
+        return
     if isinstance(marker, BatchCommitted):
         point.marker, point.marker_offset = marker, resting.offset
         logger.warning(

@@ -14,7 +14,8 @@ import structlog
 from perdure.codec.avro import encode
 from perdure.core.commands import InspectInstance
 from perdure.core.events import BatchCommitted
-from perdure.core.limits import HISTORY_EVENTS_WARN, TOMBSTONE_SECONDS
+from perdure.core.limits import HISTORY_BYTES_WARN, HISTORY_EVENTS_WARN, TOMBSTONE_SECONDS
+from perdure.core.sizes import payload_bytes
 from perdure.core.turn import Live, Request, Turn
 from perdure.ports.errors import CommitFailed, CommitUnknown, PortError, RecordTooLarge
 from perdure.ports.log import Outgoing, Writer
@@ -283,11 +284,14 @@ class Tenure:
         self.behind.pin(batch.unstored)
 
     def _warn_of_length(self, turn: Turn) -> None:
-        events = turn.instance.next_seq - 1
-        if turn.instance.active and events - len(turn.events) < HISTORY_EVENTS_WARN <= events:
+        events, size = turn.instance.next_seq - 1, turn.instance.history_bytes
+        longer = events - len(turn.events) < HISTORY_EVENTS_WARN <= events
+        heavier = size >= HISTORY_BYTES_WARN and size - sum(map(payload_bytes, turn.events)) < HISTORY_BYTES_WARN
+        if turn.instance.active and (longer or heavier):
             log.warning(
                 "a history grows long: replay takes time in proportion; use continue_as_new",
                 instance_id=turn.instance.instance_id, workflow=turn.instance.name, events=events,
+                payload_bytes=size,
             )  # fmt: skip
 
     # -- committing -------------------------------------------------------------------------------------------

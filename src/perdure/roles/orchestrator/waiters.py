@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from perdure.core.commands import InspectInstance
 from perdure.core.instance import Instance
-from perdure.core.limits import REQUEST_RESEND_SECONDS, WAITERS_PER_INSTANCE_MAX
+from perdure.core.limits import REQUEST_RESEND_SECONDS, WAITERS_PER_INSTANCE_MAX, WAITERS_PER_PARTITION_MAX
 
 __all__ = ["Waiters", "is_reached"]
 
@@ -29,14 +29,18 @@ class Waiters:
     def __init__(self, silence_s: float = 3 * REQUEST_RESEND_SECONDS) -> None:
         self._silence_s = silence_s
         self._by_id: dict[str, dict[str, _Waiter]] = {}
+        self._count = 0
 
     def add(self, instance_id: str, request: InspectInstance, now: float) -> bool:
         """False: there are too many already."""
-        waiting = self._by_id.setdefault(instance_id, {})
-        if len(waiting) >= WAITERS_PER_INSTANCE_MAX and request.command_id not in waiting:
-            self._drop_silent(waiting, now)
+        waiting = self._by_id.get(instance_id, {})
+        if request.command_id not in waiting:
             if len(waiting) >= WAITERS_PER_INSTANCE_MAX:
-                return False
+                self._drop_silent(waiting, now)
+            if len(waiting) >= WAITERS_PER_INSTANCE_MAX or self._count >= WAITERS_PER_PARTITION_MAX:
+                return False  # those of other instances that have gone are swept every minute
+            self._count += 1
+            self._by_id[instance_id] = waiting
         waiting[request.command_id] = _Waiter(request, now)
         return True
 
@@ -48,6 +52,7 @@ class Waiters:
         over = [waiter.request for waiter in waiting.values() if is_reached(instance, waiter.request.until)]
         for request in over:
             del waiting[request.command_id]
+        self._count -= len(over)
         if not waiting:
             del self._by_id[instance.instance_id]
         return over
@@ -61,8 +66,9 @@ class Waiters:
                 del self._by_id[instance_id]
 
     def __len__(self) -> int:
-        return sum(map(len, self._by_id.values()))
+        return self._count
 
     def _drop_silent(self, waiting: dict[str, _Waiter], now: float) -> None:
         for command_id in [key for key, each in waiting.items() if now - each.asked_at > self._silence_s]:
             del waiting[command_id]
+            self._count -= 1

@@ -39,6 +39,9 @@ FAULTS = {
     "hang": 2, "join": 5, "leave": 5,
 }  # fmt: skip
 
+SECONDS = {"crash": 4, "pause": 6, "cut": 6, "rebalance": 5, "expel": 3, "abort": 2, "away": 2, "rates": 2}
+"""Faults that come as the second of a pair."""
+
 
 def scenario_of(seed, *, size=None):
     """The scenario of a seed: some are calm and some are wild."""
@@ -58,9 +61,8 @@ def scenario_of(seed, *, size=None):
         "ops": generate(random, clients=clients, seconds=seconds, size=many),
     }
     number = random.choice((0, 3, 8, 8, 16, 24))
-    scenario["faults"] = sorted(
-        (_fault(random, scenario, counts) for _ in range(number)), key=lambda fault: fault["at"]
-    )
+    faults = [fault for _ in range(number) for fault in _alone_or_in_pairs(random, scenario, counts)]
+    scenario["faults"] = sorted(faults, key=lambda fault: fault["at"])
     return scenario
 
 
@@ -90,8 +92,18 @@ def _bounds(random):
     }
 
 
-def _fault(random, scenario, counts):
-    kind = random.choices(list(FAULTS), list(FAULTS.values()))[0]
+def _alone_or_in_pairs(random, scenario, counts):
+    """The second of a pair strikes while the first is being dealt with."""
+    first = _fault(random, scenario, counts, FAULTS)
+    yield first
+    if random.random() < 0.35:
+        second = _fault(random, scenario, counts, SECONDS)
+        soon = random.choice((0.0, 0.001, 0.003, 0.01, 0.5))
+        yield {**second, "at": round(first["at"] + soon, 3)}
+
+
+def _fault(random, scenario, counts, kinds):
+    kind = random.choices(list(kinds), list(kinds.values()))[0]
     fault = {"at": round(random.uniform(0.2, scenario["seconds"]), 3), "kind": kind}
     fault.update(_MORE[kind](random, scenario, counts))
     return fault

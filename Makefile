@@ -13,7 +13,7 @@ help:
 	@echo "make unit    only what needs no broker (TESTS=tests/core for a part of it)"
 	@echo "make distributed  only what runs on real Kafka and Cassandra (started from Maven's artefacts, Docker, or addresses)"
 	@echo "make brokers real Kafka and Cassandra on this machine, until make brokers-stop"
-	@echo "make simulate MINUTES=10: the whole engine on a virtual clock, seed after seed (SEED=7: one, with its trace; SIMULATE='--help')"
+	@echo "make simulate MINUTES=10: services, roles and clients on a virtual clock, seed after seed (SEED=7: one, with its trace; SIMULATE='--help')"
 	@echo "make soak    MINUTES=10: processes in trouble under load on real brokers, then a verdict (SEED=… repeats the order)"
 	@echo "make chaos   MINUTES=10: services, Kafka, Cassandra and the lines between them broken at random, then a report (SEED=…)"
 	@echo "make bench   measure; figures and CPU seconds (BENCH='--help' for more)"

@@ -14,7 +14,7 @@ from tests.simulation.run import play
 from tests.simulation.scenario import FAULTS, scenario_of
 from tests.simulation.workload.plans import children
 
-SEEDS = int(os.environ.get("PERDURE_SIMULATION_SEEDS", "900"))
+SEEDS = int(os.environ.get("PERDURE_SIMULATION_SEEDS", "1200"))
 """About three minutes on two cores; `make simulate` plays others, as long as you like."""
 
 SHARE = 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perdure.ports.store import StoredTurn
 from perdure.roles.orchestrator import writebehind
 from perdure.roles.orchestrator.tail import Tail
 from perdure.roles.orchestrator.tenure import Tenure
@@ -89,7 +90,18 @@ def commands_go_before_they_are_decided():
     return [(Tenure, "_let_the_log_go", let_go)]
 
 
+def what_was_replaced_is_not_cleared_away():
+    """The store is not told of generations that were over before it took them. (The engine had this one.)"""
+    ordinary = SimulatedHistoryStore.append
+
+    async def append(self, partition, stored_to, position, turns):
+        await ordinary(self, partition, stored_to, position, [StoredTurn(turn.row, turn.events) for turn in turns])
+
+    return [(SimulatedHistoryStore, "append", append)]
+
+
 BUGS = (
     evicted_before_it_is_stored, the_store_forgets, stored_up_to_what_was_only_sent, positions_of_writes_are_lost,
     the_tail_is_loaded_and_not_stored, history_goes_before_it_is_stored, commands_go_before_they_are_decided,
+    what_was_replaced_is_not_cleared_away,
 )  # fmt: skip

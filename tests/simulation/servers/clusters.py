@@ -7,9 +7,10 @@ import contextvars
 import random
 from types import SimpleNamespace
 
-from perdure.adapters.memory import MemoryHistoryStore, MemoryTimerStore
+from perdure.adapters.memory import MemoryTimerStore
 from tests.conformance.clusters import Cluster, SteppingClock
 from tests.simulation.world.broker import Broker
+from tests.simulation.world.cells import CellStore
 from tests.simulation.world.log import LAZY_S, SimulatedLog
 from tests.simulation.world.loop import Lane
 from tests.simulation.world.network import Host, Rates
@@ -67,7 +68,7 @@ class SimulatedCluster(Cluster):
     """A crash loses the clients, at once known to the brokers."""
 
     def __init__(self):
-        self.shared = MemoryHistoryStore(), MemoryTimerStore()
+        self.shared = CellStore(), MemoryTimerStore()
         self._hosts = []
         self._logs = []
         self.world = None

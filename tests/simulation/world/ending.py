@@ -108,8 +108,8 @@ class Ending:
             getattr(found, name).extend(fact_of(entry) for each in partitions for entry in each.committed())
         for instance, stored in world.store._instances.items():
             found.rows[instance] = dataclasses.asdict(stored.row)
-            if stored.events:
-                found.events[instance, stored.row.run, stored.row.generation] = dict(stored.events)
+        for place, held in world.store.events.items():
+            found.events[place] = {seq: value for seq, (_, value) in held.items()}
         return found
 
     def left(self):

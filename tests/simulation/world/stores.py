@@ -8,6 +8,7 @@ import asyncio
 
 from perdure.ports.errors import StoreUnavailable
 from perdure.ports.store import HistoryStore, TimerStore
+from tests.simulation.world.cells import over
 
 
 async def _all(calls):
@@ -29,16 +30,24 @@ class SimulatedHistoryStore(HistoryStore):
         return await self._host.call("store", work, label, refused=refused)
 
     async def append(self, partition, stored_to, position, turns):
-        """Each turn by itself; how far it goes only once all of them are there."""
+        """Each turn by itself, events before the row; how far it goes only once all of them are there."""
         shared, host = self._shared, self._host
         host.world.trace(host.name, f"stores {len(turns)} of partition {partition} up to {stored_to}")
-        await _all(
-            self._ask(
-                f"store '{turn.row.instance_id}'", lambda turn=turn: shared.append(partition, 0, position, [turn])
-            )
-            for turn in turns
-        )
+        await _all(self._store(partition, position, turn) for turn in turns)
         await self._ask("store a position", lambda: shared.append(partition, stored_to, position, []))
+
+    async def _store(self, partition, position, turn):
+        shared, row = self._shared, turn.row
+        what = f"'{row.instance_id}'"
+        stored = await self._ask(f"look for {what}", lambda: shared.place(row.instance_id))
+        late = stored is not None and stored[1] > position
+        if late and (stored[0].run, stored[0].generation) != (row.run, row.generation):
+            return  # of what was replaced since
+        for place in over(turn, stored):
+            await self._ask(f"drop events of {what}", lambda: shared.drop(position, (row.instance_id, *place)))
+        if row.status != "PURGED":
+            await self._ask(f"store events of {what}", lambda: shared.put_events(position, row, turn.events))
+        await self._ask(f"store the row of {what}", lambda: shared.put_row(partition, position, row))
 
     async def load(self, instance_ids, *, events=True):
         ids = list(instance_ids)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import random as random_of
 
-from perdure.adapters.memory import MemoryHistoryStore, MemoryTimerStore
+from perdure.adapters.memory import MemoryTimerStore
 from perdure.assembly import topic_specs
 from perdure.core.names import Topics
 from perdure.ports.log import Outgoing, TopicSpec
 from perdure.services.layout import Layout, layout_topic
 from tests.simulation.scenario import GROUPS, ROLES
 from tests.simulation.world.broker import SESSION_S, Broker
+from tests.simulation.world.cells import CellStore
 from tests.simulation.world.clients import client_main
 from tests.simulation.world.loop import SimulationLoop
 from tests.simulation.world.network import JOURNEY_S, Rates
@@ -41,7 +42,7 @@ class World:
         self.settings = settings_for(self.partitions)
         self.bounds = bounds_of(scenario["bounds"])
         self.broker = Broker(self)
-        self.store = MemoryHistoryStore()
+        self.store = CellStore()
         self.timers = MemoryTimerStore()
         self.readers = []
         self.ledger = []

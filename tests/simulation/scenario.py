@@ -13,6 +13,7 @@ be written down, changed and shrunk; the seed then only decides the order of wha
 | sluggish | the log or the store is slow for everybody |
 | rates | of a hundred calls so many are lost, answered in vain, late or refused, for some seconds |
 | rebalance | a group gives everything up and is assigned anew |
+| miss | a group is assigned anew, and a member asks for its part too late: it gets one in the next round |
 | expel | a member is thrown out of its group without being told, and hears of it a little later |
 | abort | the brokers end whatever transactions are open |
 | full | a partition takes no records for some seconds |
@@ -35,7 +36,7 @@ ROLES = ("orchestrator", "activity-worker", "timer")
 GROUPS = {role: f"sim.{role}" for role in ROLES}
 FAULTS = {
     "crash": 30, "crash_all": 4, "stop": 8, "pause": 14, "cut": 8, "slow": 4, "away": 6, "sluggish": 4, "rates": 10,
-    "rebalance": 10, "expel": 6, "abort": 5, "full": 3, "clock": 5, "expire": 5, "deploy": 5, "poison": 6, "echo": 10,
+    "rebalance": 10, "miss": 8, "expel": 6, "abort": 5, "full": 3, "clock": 5, "expire": 5, "deploy": 5, "poison": 6, "echo": 10,
     "hang": 2, "join": 5, "leave": 5,
 }  # fmt: skip
 
@@ -143,6 +144,7 @@ _MORE = {
     "sluggish": lambda r, s, c: {"server": r.choice(("log", "store")), "by_s": r.choice((0.05, 0.5, 1.5)), "seconds": _seconds(r)},
     "rates": lambda r, s, c: {**_rates(r), "seconds": _seconds(r)},
     "rebalance": lambda r, s, c: {"role": r.choices(ROLES, (4, 2, 2))[0]},
+    "miss": lambda r, s, c: {**_process(r, c), "seconds": round(r.choice((r.uniform(0.05, 0.5), r.uniform(0.5, 4))), 3)},
     "expel": lambda r, s, c: {**_process(r, c), "seconds": round(r.uniform(0.2, 6), 3)},
     "abort": lambda r, s, c: {},
     "full": lambda r, s, c: {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perdure.client.requests import Requests
-from perdure.core import commands, decide, ending, turn
+from perdure.core import commands, decide, ending, results, turn
 from perdure.core.events import ActivityCompleted
 from perdure.core.instance import Instance
 from perdure.core.refusals import Decision
@@ -33,7 +33,7 @@ def results_count_twice():
         decision = ordinary(instance, command, moment)
         if decision.rejection is None or decision.rejection.reason != "TaskNotOpen":
             return decision
-        place = decide._place(instance, moment.now_us)
+        place = results.place_of(instance, moment.now_us)
         return Decision([ActivityCompleted(*place, command.task_id, command.attempt, command.output)])
 
     return [(decide.DECIDE, commands.CompleteActivity, complete)]
@@ -41,18 +41,18 @@ def results_count_twice():
 
 def an_earlier_run_is_heard():
     """What was meant for an earlier run of the id counts for this one."""
-    ordinary = decide._stale
-    return [(decide, "_stale", lambda instance, run, generation: ordinary(instance, instance.run, generation))]
+    ordinary = results.stale
+    return [(results, "stale", lambda instance, run, generation: ordinary(instance, instance.run, generation))]
 
 
 def an_earlier_generation_is_heard():
-    ordinary = decide._stale
-    return [(decide, "_stale", lambda instance, run, generation: ordinary(instance, run, instance.generation))]
+    ordinary = results.stale
+    return [(results, "stale", lambda instance, run, generation: ordinary(instance, run, instance.generation))]
 
 
 def an_earlier_attempt_is_heard():
     """A late result of an attempt that was given up ends the step."""
-    ordinary = decide._open
+    ordinary = results._open
 
     def opened(instance, command, asked):
         task = instance.open.get(command.task_id)
@@ -60,7 +60,7 @@ def an_earlier_attempt_is_heard():
             command.attempt = task.attempt
         return ordinary(instance, command, asked)
 
-    return [(decide, "_open", opened)]
+    return [(results, "_open", opened)]
 
 
 def raised_events_are_lost_at_a_new_generation():
@@ -106,7 +106,7 @@ def the_clock_is_believed():
     def place(instance, at_us, further=0):
         return instance.run, instance.generation, instance.next_seq + further, at_us
 
-    return [(decide, "_place", place)]
+    return [(decide, "place_of", place), (results, "place_of", place)]
 
 
 BUGS = (

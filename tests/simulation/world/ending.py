@@ -69,6 +69,8 @@ class Ending:
         if suspended:
             self._tell("resume", instance, ResumeWorkflow())
             return
+        if facts[0].name != "WorkflowStarted":  # the laws will say what that is
+            return
         for name in stand(read(facts[0].fields["input"]), facts).waits:
             self._tell("raise", instance, RaiseEvent(name, payload_text("at last", "data")))
 

@@ -111,6 +111,7 @@ class _Told(GroupListener):
 
     def __init__(self, host, listener):
         self.host = host
+        self.left_out_s = 0.0  # it misses the next round of its group, and comes back so much later
         self._listener = listener
 
     async def on_assigned(self, partitions):
@@ -118,6 +119,9 @@ class _Told(GroupListener):
 
     async def on_revoked(self, partitions):
         await self._tell(self._listener.on_revoked, partitions, "gives up")
+        if self.left_out_s:
+            seconds, self.left_out_s = self.left_out_s, 0.0
+            self.host.loop.call_soon(self.host.world.leave_out, self, seconds)
 
     async def _tell(self, call, partitions, what):
         host, world = self.host, self.host.world

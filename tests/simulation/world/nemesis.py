@@ -191,6 +191,15 @@ class Nemesis:
         if group is not None and group.members:
             group.rebalance()
 
+    def _miss(self, fault):
+        process = self._process(fault)
+        group = self.world.group_of(fault["role"])
+        if process.running and group is not None and len(group.members) > 1:
+            for host in process.hosts:
+                for member in self.world.members(host):
+                    member._listener.left_out_s = fault["seconds"]
+            group.rebalance()
+
     def _expel(self, fault):
         process = self._process(fault)
         members = [member for host in process.hosts for member in self.world.members(host)] if process.running else []

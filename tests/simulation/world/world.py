@@ -201,6 +201,14 @@ class World:
             member.expelled = False
             member.group.revive(member)
 
+    def leave_out(self, told, seconds):
+        """It has given up what it had, and asks too late for a part of what is shared out now."""
+        for member in self.members(told.host):
+            if member._listener is told:
+                self.trace("broker", "goes on without", told.host.name)
+                self.expel(member)
+                self.later(seconds, self.revive, member)
+
     def group_of(self, role):
         return self.broker.groups._groups.get(GROUPS[role])
 

@@ -36,8 +36,8 @@ ROLES = ("orchestrator", "activity-worker", "timer")
 GROUPS = {role: f"sim.{role}" for role in ROLES}
 FAULTS = {
     "crash": 30, "crash_all": 4, "stop": 8, "pause": 14, "cut": 8, "slow": 4, "away": 6, "sluggish": 4, "rates": 10,
-    "rebalance": 10, "miss": 8, "expel": 6, "abort": 5, "full": 3, "clock": 5, "expire": 5, "deploy": 5, "poison": 6, "echo": 10,
-    "hang": 2, "join": 5, "leave": 5,
+    "rebalance": 10, "miss": 8, "expel": 6, "abort": 5, "full": 3, "clock": 5, "expire": 5, "deploy": 9, "poison": 6, "echo": 10,
+    "hang": 5, "join": 5, "leave": 5,
 }  # fmt: skip
 
 SECONDS = {"crash": 4, "pause": 6, "cut": 6, "rebalance": 5, "expel": 3, "abort": 2, "away": 2, "rates": 2}

@@ -200,3 +200,23 @@ def test_a_suspended_instance_is_loaded_without_running_its_code():
             await world.check()
 
     run_virtually(day())
+
+
+def test_what_a_stall_leaves_undecided_stays_before_what_still_waits():
+    """More waits for the instance than one batch takes; the stall is at its beginning."""
+
+    async def day():
+        async with World(app=_app(_old)) as world:
+            node = await world.node()
+            key = await world.start("fragile", 9)
+            await world.decided()
+            await node.stop()
+            world.slow_loads_s = 1.0  # so that all of it waits for the load
+            await world.node("second", batch_requests_max=3)
+            names = ["stall", "b", "c", "d", "f"]
+            await world.log.append([world.out(key, RaiseEvent("e", f'"{name}"')) for name in names])
+            await world.decided()
+            raised = [event.data for event in world.journal.history(key) if isinstance(event, EventRaised)]
+            assert raised == [f'"{name}"' for name in names]
+
+    run_virtually(day())

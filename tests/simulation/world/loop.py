@@ -20,8 +20,8 @@ from collections import deque
 CALLBACKS_AT_ONE_TIME_MAX = 100_000
 """Somebody spins: time would never move again."""
 
-CALLBACKS_MAX = 1_500_000
-"""Of a whole simulation, thirty times what an ordinary one takes: somebody tries again and again."""
+CALLBACKS_MAX = 400_000
+"""Of a whole simulation, ten times what an ordinary one takes: somebody tries again and again."""
 
 EARLIEST_S = 1e-6
 """Two times this close are one."""

@@ -156,6 +156,15 @@ class Memory:
         self.parked[incoming.instance_id] = [incoming]
         self._wanted.append(incoming.instance_id)
 
+    def put_back(self, instance_id: str, left: list[Incoming]) -> None:
+        """Hold requests again that were taken and not decided: before those of the instance that still wait."""
+        waiting = self.parked.get(instance_id)
+        if waiting is None:
+            self.parked[instance_id] = left
+            self._wanted.append(instance_id)
+        else:
+            waiting[:0] = left
+
     def _has_room_for(self, question: Incoming) -> bool:
         """Clients ask again until they are answered: the same question is held once, and not too many of them."""
         asked = (question.instance_id, question.command.command_id)

@@ -264,9 +264,10 @@ class Tenure:
         for turn, group in turns:
             weight = batch.add_turn(turn, group[: turn.position])
             self.following.decided(turn, batch)
-            for left in group[turn.position :]:  # the instance stalled: what is left needs its history
-                self.position.waits(left.record.offset)
-                self.memory.park(left)
+            if left := group[turn.position :]:  # the instance stalled: what is left needs its history
+                for each in left:
+                    self.position.waits(each.record.offset)
+                self.memory.put_back(turn.instance.instance_id, left)
             stats.turns += 1
             self.memory.keep(turn.live, weight)
             if turn.instance.stalled is not None and turn.events:

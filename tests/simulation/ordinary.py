@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from tests.simulation.embedded import Scenario
+from tests.simulation.run import play
 
 
 def work(value, *, seconds=0.2, failures=0, retry=None, timeout_s=0):
@@ -76,8 +76,16 @@ def ordinary():
         {"at": at, "client": place % 2, "verb": verb, "instance": instance, "command_id": command_id, **more}
         for place, (at, verb, instance, command_id, more) in enumerate(OPS)
     ]
-    troubles = [
-        {"at": 1.9, "what": "garbage", "partition": 1},
-        {"at": 7.0, "what": "die", "version": 1, "for_s": 0.5},
-    ]  # fmt: skip
-    return Scenario(1, ops, troubles).play()
+    outcome = play(
+        {
+            "seed": 1, "seconds": 12.0, "partitions": 3, "clients": 2, "ops": ops,
+            "counts": {"orchestrator": 1, "activity-worker": 1, "timer": 1},
+            "bounds": {"orchestrator": {"cache_instances_max": 6, "cache_ended_max": 2}, "activity-worker": {}, "timer": {}},
+            "faults": [
+                {"at": 1.9, "kind": "poison", "partition": 1, "what": "garbage", "number": 1},
+                {"at": 7.0, "kind": "crash", "role": "orchestrator", "number": 0, "after": 1, "down_s": 0.5},
+            ],
+        }
+    )  # fmt: skip
+    assert outcome.sound, outcome.complaints
+    return outcome.evidence

@@ -3,7 +3,6 @@
 import pytest
 
 from tests.simulation.doctored import DOCTORS, doctored
-from tests.simulation.embedded import evidence_of
 from tests.simulation.laws import LAWS, shown, verdict
 from tests.simulation.laws.places import home
 from tests.simulation.ordinary import ordinary
@@ -23,16 +22,6 @@ def test_a_law_sees_what_it_is_for(law, doctor):
 
 def test_every_law_has_been_seen_to_fail():
     assert {law.__name__ for law in LAWS} == {law for law, _ in DOCTORS}
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_an_engine_without_faults_is_sound(seed):
-    assert shown(verdict(evidence_of(seed))) == "sound"
-
-
-@pytest.mark.parametrize("seed", [6, 19, 33, 47, 81, 105])
-def test_an_engine_that_dies_and_comes_back_is_sound(seed):
-    assert shown(verdict(evidence_of(seed, troubled=True))) == "sound"
 
 
 def test_a_law_that_cannot_read_the_evidence_says_so():

@@ -18,7 +18,9 @@ async def _all(calls):
             raise outcome
 
 
-class SimulatedHistoryStore(HistoryStore):
+class _Distant:
+    """`shared` is what all processes see of the server."""
+
     def __init__(self, host, shared):
         self._host = host
         self._shared = shared
@@ -29,6 +31,8 @@ class SimulatedHistoryStore(HistoryStore):
         refused = StoreUnavailable("the store refused it")
         return await self._host.call("store", work, label, refused=refused)
 
+
+class SimulatedHistoryStore(_Distant, HistoryStore):
     async def append(self, partition, stored_to, position, turns):
         """Each turn by itself, events before the row; how far it goes only once all of them are there."""
         shared, host = self._shared, self._host
@@ -73,17 +77,7 @@ class SimulatedHistoryStore(HistoryStore):
         return await self._ask("forget tombstones", lambda: self._shared.forget_tombstones(before_us))
 
 
-class SimulatedTimerStore(TimerStore):
-    def __init__(self, host, shared):
-        self._host = host
-        self._shared = shared
-
-    async def _ask(self, label, work):
-        if self._host.world.over:
-            raise StoreUnavailable("the world has ended")
-        refused = StoreUnavailable("the store refused it")
-        return await self._host.call("store", work, label, refused=refused)
-
+class SimulatedTimerStore(_Distant, TimerStore):
     async def put(self, shard, slice_no, timers):
         shared = self._shared
         await _all(

@@ -53,3 +53,13 @@ async def test_the_next_owner_clears_away_what_the_one_before_had_begun_to_store
     later = row("a", generation=1, last_seq=1)
     await cluster.store.append(0, 1, 3, [StoredTurn(later, [event(later, 1)], [Replaced(later.run, 0, last)])])
     assert count(cluster, "history") == 1
+
+
+async def test_a_purge_that_fails_half_way_leaves_what_can_be_read(cluster, monkeypatch):
+    """Its owner may die, and the next one has to read the instance before it can purge it again."""
+    await cluster.store.append(0, 1, 1, [turn(row("a", last_seq=3), 1, 2, 3)])
+    purged = StoredTurn(row("a", last_seq=4, status="PURGED"))
+    await fails_half_way(cluster, monkeypatch, 2, [purged])
+    assert len((await cluster.store.load(["a"]))["a"].events) == 3
+    await cluster.store.append(0, 1, 2, [purged])
+    assert count(cluster, "history") == 0

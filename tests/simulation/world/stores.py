@@ -47,11 +47,14 @@ class SimulatedHistoryStore(_Distant, HistoryStore):
         late = stored is not None and stored[1] > position
         if late and (stored[0].run, stored[0].generation) != (row.run, row.generation):
             return  # of what was replaced since
+        purged = row.status == "PURGED"
+        if purged:
+            await self._ask(f"store the tombstone of {what}", lambda: shared.put_row(partition, position, row))
         for place in over(turn, stored):
             await self._ask(f"drop events of {what}", lambda: shared.drop(position, (row.instance_id, *place)))
-        if row.status != "PURGED":
+        if not purged:
             await self._ask(f"store events of {what}", lambda: shared.put_events(position, row, turn.events))
-        await self._ask(f"store the row of {what}", lambda: shared.put_row(partition, position, row))
+            await self._ask(f"store the row of {what}", lambda: shared.put_row(partition, position, row))
 
     async def load(self, instance_ids, *, events=True):
         ids = list(instance_ids)

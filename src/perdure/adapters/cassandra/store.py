@@ -1,8 +1,10 @@
 """The history store on Cassandra.
 
-Order within an append: events and indexes, then the rows of `instances` that speak of them, then the partition's
-checkpoint. So a row never names an event that is not there, and a checkpoint covers only what is stored. An append that
-fails half-way is repeated by its owner or the next one, and lands on the same keys with the same or later timestamps.
+Order within an append: events and indexes, then the rows of `instances` that speak of them, then the deletion of what was
+purged, then the partition's checkpoint. So a row that an owner may have to read never names an event that is not there (one
+whose generation is over it does not read: the log's tail has the next one's beginning), and a checkpoint covers only what is
+stored. An append that fails half-way is repeated by its owner or the next one, and lands on the same keys with the same or
+later timestamps.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ class CassandraHistoryStore(HistoryStore):
         await self._requests.write(writing.visible_days(self._days))
         self._days |= writing.days
         await self._requests.write(writing.rows(turns))
+        await self._requests.write(writing.after_rows(turns))
         placed = position >> EPOCH_SHIFT << EPOCH_SHIFT | stored_to
         # Its own value is its timestamp, so the highest stays.
         await self._requests.write(

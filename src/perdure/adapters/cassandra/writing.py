@@ -62,11 +62,11 @@ class Writing:
                 if stored.position > self._position and _ended(stored, row):
                     continue  # a late one, of what was replaced since
                 self._hide(stored, row)
-            yield from self._deleted(turn, stored)
             if row.status == "PURGED":
                 tombstone_days.add(day_of(row.updated_at_us))
                 yield self._tombstone(row)
                 continue
+            yield from self._deleted(turn)
             visible_days.add(day_of(row.created_at_us))
             yield from self._history(turn)
             self._show(row)
@@ -106,11 +106,19 @@ class Writing:
         )
         self._visible[day, shard].append((statement, size + ROW_BYTES))
 
-    def _deleted(self, turn: StoredTurn, stored: Place | None) -> Iterator[Any]:
+    def after_rows(self, turns: Sequence[StoredTurn]) -> Iterator[Any]:
+        """Events of what was purged: until the tombstone is there, the row that it replaces speaks of them, and the log's
+        tail begins after them.
+        """
+        for turn in turns:
+            if turn.row.status == "PURGED":
+                yield from self._deleted(turn)
+
+    def _deleted(self, turn: StoredTurn) -> Iterator[Any]:
         """Events that the turn's end or beginning leaves behind: of what is stored, and of what may be without a row of
         `instances` that tells of it, because an append of this owner or the one before failed half-way.
         """
-        row = turn.row
+        row, stored = turn.row, self._stored.get(turn.row.instance_id)
         over = [(each.run, each.generation, each.last_seq) for each in turn.replaced]
         if stored is not None and stored.status != "PURGED" and _ended(stored, row):
             over.append((stored.run, stored.generation, stored.last_seq))

@@ -59,6 +59,25 @@ def test_a_partition_that_never_had_an_instance_rests_as_well():
     run_virtually(day())
 
 
+def test_offsets_of_what_was_never_committed_do_not_count_as_history_that_is_gone():
+    """A commit that is aborted leaves nothing to be seen but a higher end."""
+
+    async def day():
+        async with World() as world:
+            node = await world.node()
+            waiting = await world.start("waiting")
+            await world.decided()
+            await _at_rest(world)
+            await node.stop()
+            await _lose_tail(world)
+            world.broker.source(world.topics.history, 0).end_transaction()
+            await world.node()
+            await world.send(waiting, RaiseEvent("go", "true"))
+            await world.ended(waiting)
+
+    run_virtually(day())
+
+
 def test_a_tail_that_was_not_all_in_the_store_is_refused():
     async def day():
         async with World() as world:

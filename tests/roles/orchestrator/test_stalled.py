@@ -6,9 +6,10 @@ import pytest
 
 from perdure.core.commands import RaiseEvent, ResumeWorkflow, SuspendWorkflow
 from perdure.core.events import EventRaised, WorkflowRecovered, WorkflowStalled, WorkflowStarted
+from perdure.ports.errors import StoreUnavailable
 
 from .programs import app_of, chain, collector
-from .world import World, run_virtually, until
+from .world import Store, World, run_virtually, until
 
 
 def _old(ctx, count: int):
@@ -218,5 +219,30 @@ def test_what_a_stall_leaves_undecided_stays_before_what_still_waits():
             await world.decided()
             raised = [event.data for event in world.journal.history(key) if isinstance(event, EventRaised)]
             assert raised == [f'"{name}"' for name in names]
+
+    run_virtually(day())
+
+
+def test_stalled_ones_are_looked_for_again_where_the_store_did_not_answer_at_the_takeover(monkeypatch):
+    """They may get no command for months."""
+
+    async def day():
+        async with World(app=_app(_old)) as world:
+            node = await world.node()
+            key = await world.start("fragile", 2)
+            await world.decided()
+            await world.send(key, RaiseEvent("e", '"stall"'))
+            await until(lambda: any(isinstance(event, WorkflowStalled) for event in world.journal.history(key)))
+            await node.stop()
+            ordinary, refusals = Store.stalled, iter(range(3))
+
+            async def stalled(self, partition, limit):
+                if next(refusals, None) is not None:
+                    raise StoreUnavailable("not now")
+                return await ordinary(self, partition, limit)
+
+            monkeypatch.setattr(Store, "stalled", stalled)
+            await world.node("second", app=_app(_new))
+            await until(lambda: any(isinstance(event, WorkflowRecovered) for event in world.journal.history(key)))
 
     run_virtually(day())

@@ -59,7 +59,7 @@ async def find_resume_point(
             _take(point, record)
         offset = records[-1].offset + 1
     if point.marker_offset < 0 and not point.tail:
-        await _resume_from_store(point, store, partition, epoch, end, stored_to)
+        await _resume_from_store(point, store, partition, epoch, (start, end), stored_to)
     if point.marker.epoch > epoch:
         raise ResumePointMissing(
             f"{topics.history}[{partition}] is at topic epoch {point.marker.epoch}, this service is set to {epoch}: set "
@@ -128,12 +128,14 @@ def _leave_out(record: Record, reason: str) -> None:
 
 
 async def _resume_from_store(
-    point: ResumePoint, store: HistoryStore, partition: int, epoch: int, end: int, stored_to: int
+    point: ResumePoint, store: HistoryStore, partition: int, epoch: int, bounds: tuple[int, int], stored_to: int
 ) -> None:
     """A quiet partition's tail has expired: the store has the last marker, if nothing was written to history since."""
     resting = await store.resting(partition, epoch)
-    if resting is None or resting.end != end or resting.offset < stored_to:
+    if resting is None or resting.offset < stored_to:
         return
+    if not bounds[0] <= resting.end <= bounds[1]:
+        return  # what was written after it may have expired, too; what was not committed leaves nothing to be seen but offsets
     try:
         marker = decode(resting.marker)
     except DecodeError as error:

@@ -30,7 +30,7 @@ from perdure.roles.orchestrator.kept import Kept
 from perdure.roles.orchestrator.memory import Memory
 from perdure.roles.orchestrator.office import Office
 from perdure.roles.orchestrator.position import Position
-from perdure.roles.orchestrator.recovery import commands_for, recover, stalled_under_other_code
+from perdure.roles.orchestrator.recovery import commands_for, recover, recover_when_stored
 from perdure.roles.orchestrator.tail import Tail
 from perdure.roles.orchestrator.takeover import ResumePoint
 from perdure.roles.orchestrator.tracing import Following
@@ -77,6 +77,7 @@ class Tenure:
         self._deleted_to = 0
         self._swept_at = 0.0
         self._forgetting: asyncio.Task[None] | None = None  # beside the loop: it takes as long as the store likes
+        self._recovering: asyncio.Task[None] | None = None  # so does this
         self._tail = Tail(point, self.memory, self.behind, self.following, lambda: self.marker_offset)
         self._at_rest: BatchCommitted | None = None  # the last marker, while nothing is on its way after it
         self.behind.stored_to = stored_to
@@ -96,8 +97,9 @@ class Tenure:
         self._tail.begin()
         self.memory.load(self.gatherer.wake)
         self.office.reader.seek(self.position.start)
-        ports, library, partition = self.office.ports, self.office.library, self.office.partition
-        await recover(ports, await stalled_under_other_code(ports, library, partition))
+        office = self.office
+        looking = recover_when_stored(office.ports, office.library, office.partition, office.settings.retry_s)
+        self._recovering = asyncio.get_running_loop().create_task(looking)
 
     def stop(self) -> None:
         """Let `serve` return after the batch in hand."""
@@ -114,9 +116,10 @@ class Tenure:
         failed = False
         if commit is not None:
             failed = (await asyncio.gather(commit, return_exceptions=True))[0] is not None
-        if self._forgetting is not None:
-            self._forgetting.cancel()
-            await asyncio.gather(self._forgetting, return_exceptions=True)
+        for beside in (self._forgetting, self._recovering):
+            if beside is not None:
+                beside.cancel()
+                await asyncio.gather(beside, return_exceptions=True)
         await self._writer.close()
         self.memory.stop()
         await self.behind.stop(flush=flush and self._tail.is_loaded)

@@ -59,4 +59,5 @@ class Evidence:
     ended_us: int = 0
     deployments: list[dict[str, Any]] = field(default_factory=list)  # {"at_us", "process", "version"}
     poison: list[bytes] = field(default_factory=list)  # values of garbage that the world itself put into `instances`
+    calm: bool = False  # nothing went wrong with any process or server
     clock_skew_us: int = 0  # the largest between two processes' clocks, or one's and the world's

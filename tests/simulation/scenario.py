@@ -76,6 +76,7 @@ def _bounds(random):
             "commits_per_second": random.choice((0.0, 0.0, 150.0, 20.0)),
             "write_behind_s": random.choice((0.05, 0.4, 2.0)),
             "store_lag_bytes_max": random.choice((2_000, 64 * 1024 * 1024)),
+            "delete_every": random.choice((1, 10, 100)),
         },
         "activity-worker": random.choice(
             (

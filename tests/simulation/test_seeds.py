@@ -68,7 +68,12 @@ REACHED = {
     "a record is no command": ("a record is not ours to decide",),
     "owners die one after the other": ("owners died before their first commit",),
     "a client asks again": ("asks again for",),
-    "the log is let go of": ("delete sim.",),
+    "the log is let go of": (
+        "delete sim.history",
+        "delete sim.instances",
+        "delete sim.timers",
+        "delete sim.activities",
+    ),
     "an earlier marker goes on from the store": ("history's tail is gone",),
 }
 

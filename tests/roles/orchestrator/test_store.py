@@ -6,7 +6,6 @@ import json
 import pytest
 
 from perdure.core.commands import RaiseEvent, StartWorkflow
-from perdure.roles.orchestrator import tenure
 
 from .world import Fault, Node, World, run_virtually, until
 
@@ -229,12 +228,10 @@ def test_a_later_command_never_overtakes_one_that_waits_for_its_instance():
     run_virtually(day())
 
 
-def test_commands_are_kept_in_the_log_until_their_batch_has_committed(monkeypatch):
-    monkeypatch.setattr(tenure, "DELETE_EVERY", 1)
-
+def test_commands_are_kept_in_the_log_until_their_batch_has_committed():
     async def day():
         async with World() as world:
-            first = await world.node(batch_requests_max=1)
+            first = await world.node(batch_requests_max=1, delete_every=1)
             key = await world.start("collector", 4)
             await world.decided()
             for number in range(4):
@@ -264,12 +261,10 @@ def test_commands_are_kept_in_the_log_until_their_batch_has_committed(monkeypatc
     run_virtually(day())
 
 
-def test_history_is_kept_until_it_is_stored_and_the_last_marker_for_ever(monkeypatch):
-    monkeypatch.setattr(tenure, "DELETE_EVERY", 1)
-
+def test_history_is_kept_until_it_is_stored_and_the_last_marker_for_ever():
     async def day():
         async with World() as world:
-            node = await world.node()
+            node = await world.node(delete_every=1)
             await world.ended(await world.start("chain", 5))
             await world.check()
             world.store_available = False

@@ -11,6 +11,19 @@ def a_pause_had_no_effect(evidence):
     del evidence.history[find(evidence.history, "WorkflowResumed")]
 
 
+@breaks("commands_are_decided_in_the_order_of_the_log")
+def a_command_is_passed_by_later_ones(evidence):
+    place = find(evidence.commands, "RaiseEvent", command_id="k-06")
+    command = evidence.commands[place]
+    markers = [
+        at for at, fact in enumerate(evidence.history)
+        if fact.name == "BatchCommitted" and fact.partition == command.partition
+        and fact.fields["next_offset"] > command.offset
+    ]  # fmt: skip
+    for at in markers[:-1]:
+        change(evidence.history, at, undecided=[command.offset])
+
+
 @breaks("commands_are_decided_once_and_right", "answers_tell_what_was_decided")
 def a_command_is_not_in_the_log(evidence):
     del evidence.commands[find(evidence.commands, "TerminateWorkflow", command_id="k-11")]

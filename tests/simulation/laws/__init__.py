@@ -40,7 +40,11 @@ from tests.simulation.laws.plans import (
     raised_events_are_carried_in_order,
 )
 from tests.simulation.laws.positions import markers_move_forward
-from tests.simulation.laws.referee import a_command_id_counts_once, commands_are_decided_once_and_right
+from tests.simulation.laws.referee import (
+    a_command_id_counts_once,
+    commands_are_decided_in_the_order_of_the_log,
+    commands_are_decided_once_and_right,
+)
 from tests.simulation.laws.stored import the_store_equals_the_log
 
 __all__ = ["LAWS", "shown", "verdict"]
@@ -57,6 +61,7 @@ LAWS = (
     raised_events_are_carried_in_order,
     instances_stall_for_a_reason,
     commands_are_decided_once_and_right,
+    commands_are_decided_in_the_order_of_the_log,
     a_command_id_counts_once,
     what_was_decided_is_sent_once,
     timers_fire_when_they_are_due,

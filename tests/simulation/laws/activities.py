@@ -13,16 +13,19 @@ OTHERS_DOING = {"WorkerLost", "WorkerCrashed"}  # an attempt may fail by these w
 
 
 def results_are_what_was_asked_for(known):
-    """Of each attempt, by its spec. Lenient: it may time out if it had a time-out, and its worker may be lost."""
+    """Of each attempt, by its spec. Lenient: it may time out if it had a time-out, and its worker may be lost, where
+    anything went wrong at all.
+    """
+    excused = set() if known.evidence.calm else OTHERS_DOING
     for fact in known.evidence.history:
         if fact.name not in ("ActivityCompleted", "ActivityFailed"):
             continue
         asked = _asked(known).get((fact.instance, *(fact.fields[name] for name in TASK[:3])))
-        if asked is not None and (wrong := _wrong(asked.fields, fact.name == "ActivityFailed", fact.fields)):
+        if asked is not None and (wrong := _wrong(asked.fields, fact.name == "ActivityFailed", fact.fields, excused)):
             yield f"{where(fact)}: {wrong}"
 
 
-def _wrong(asked, failed, fields):
+def _wrong(asked, failed, fields, excused):
     """Why this cannot be a result of what was asked."""
     spec, error, value = read(asked["input"]), *_implied(asked["name"], read(asked["input"]), fields["attempt"])
     if not failed:
@@ -32,7 +35,7 @@ def _wrong(asked, failed, fields):
             return "it completed, and takes longer than its time-out"
         return "" if same(fields["output"], value) else f"the output is {fields['output']}, not {value}"
     found = fields["error_type"]
-    if found == error or found in OTHERS_DOING or (found == "ActivityTimeout" and asked["timeout_us"]):
+    if found == error or found in excused or (found == "ActivityTimeout" and asked["timeout_us"]):
         return ""
     return f"it failed by {found}: {fields['error_message']}, and was to {f'fail by {error}' if error else 'succeed'}"
 
@@ -107,7 +110,7 @@ def results_come_of_runs(known):
         if task is None or task.at_us > fact.at_us:
             yield f"{where(fact)}: {key} had not been asked for"
             continue
-        if wrong := _wrong(task.fields, failed, fact.fields):
+        if wrong := _wrong(task.fields, failed, fact.fields, OTHERS_DOING):
             yield f"{where(fact)}: {wrong}"
         unrun = failed and fact.fields["error_type"] in (*OTHERS_DOING, "ActivityTimeout")
         if not unrun and not any(line["at_us"] <= fact.at_us for line in lines[key]):

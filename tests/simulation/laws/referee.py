@@ -215,3 +215,18 @@ def a_command_id_counts_once(known):
         earlier = counted.setdefault((fact.instance, fields["command_id"]), fact)
         if earlier is not fact:
             yield f"{fields['command_id']} had effect twice: {where(earlier)}, {where(fact)}"
+
+
+def commands_are_decided_in_the_order_of_the_log(known):
+    """Those of one instance, over batches too. A command that came to the wrong partition is decided at its home."""
+    decided = defaultdict(list)
+    for outcome in known.refereed.outcomes.values():
+        if outcome.reason != "misrouted":
+            command = outcome.command
+            decided[command.partition, command.instance].append((outcome.marker.offset, command.offset, command))
+    for outcomes in decided.values():
+        latest = None
+        for _, _, command in sorted(outcomes, key=lambda each: each[:2]):
+            if latest is not None and command.offset < latest.offset:
+                yield f"{where(command)} was decided after {where(latest)}"
+            latest = command

@@ -3,7 +3,7 @@
     with planted("tail_is_not_read"):
         outcome = play(scenario_of(7))
 
-Each is a change of one place in the engine, of the kind that somebody could make. `BUGS` maps its name to what plants it:
+Each is a change of one place in the engine, or of what its stores and writers do for it, of the kind that somebody could make. `BUGS` maps its name to what plants it:
 a function that returns (owner, attribute, replacement) for each place.
 """
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from perdure.ports.errors import CommitFailed, CommitUnknown
 from perdure.roles.orchestrator import kept, owner, service
 from perdure.roles.orchestrator.gathering import Gatherer
+from perdure.roles.orchestrator.memory import Memory
 from perdure.roles.orchestrator.position import Position
 from perdure.roles.orchestrator.tenure import Tenure
 from tests.simulation.world.log import SimulatedLog
@@ -152,6 +153,26 @@ def misrouted_commands_are_dropped():
     return [(Tenure, "_compose", compose)]
 
 
+def a_later_command_passes_those_that_wait():
+    """An instance that is in memory takes a command although earlier ones wait for it."""
+
+    def is_at_hand(self, found):
+        return self._memory.find(found.instance_id) is not None or ordinary(self, found)
+
+    ordinary = Gatherer._is_at_hand
+    return [(Gatherer, "_is_at_hand", is_at_hand)]
+
+
+def what_a_stall_leaves_goes_behind():
+    """Commands that a stalled turn gives back wait behind those that came later. (The engine had this one.)"""
+
+    def put_back(self, instance_id, left):
+        for each in left:
+            self.park(each)
+
+    return [(Memory, "put_back", put_back)]
+
+
 def a_rebalance_ends_the_joining_process():
     """Partitions that are taken back while a process still joins cancel what it waits for. (The engine had this one.)"""
     unshielded = SimpleNamespace(**{**vars(asyncio), "shield": lambda future: future})
@@ -163,4 +184,5 @@ BUGS = (
     position_runs_ahead, undecided_commands_are_not_listed, an_unknown_outcome_counts_as_failure,
     a_failed_commit_is_forgotten, speculation_is_kept_after_an_abort, memory_is_kept_whatever_happened_meanwhile,
     a_dead_letter_swallows_its_neighbour, misrouted_commands_are_dropped, a_rebalance_ends_the_joining_process,
+    a_later_command_passes_those_that_wait, what_a_stall_leaves_goes_behind,
 )  # fmt: skip

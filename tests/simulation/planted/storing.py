@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from perdure.ports.store import StoredTurn
 from perdure.roles.orchestrator import writebehind
 from perdure.roles.orchestrator.tail import Tail
@@ -72,22 +74,31 @@ def the_tail_is_loaded_and_not_stored():
 
 def history_goes_before_it_is_stored():
     """The log is let go of up to the marker, whatever the store has."""
+    ordinary = Tenure._let_the_log_go
 
     async def let_go(self, marker):
-        ports, partition = self.office.ports, self.office.partition
-        await ports.log.delete_before(ports.topics.history, partition, self.marker_offset)
+        await ordinary(self, replace(marker, stored_to=self.marker_offset))
 
     return [(Tenure, "_let_the_log_go", let_go)]
 
 
 def commands_go_before_they_are_decided():
-    """The log is let go of what was read, decided or not."""
+    """The log is let go of what was read, though some of it waits for the store."""
+    ordinary = Tenure._let_the_log_go
 
     async def let_go(self, marker):
-        ports, partition = self.office.ports, self.office.partition
-        await ports.log.delete_before(ports.topics.instances, partition, self.office.reader.position)
+        await ordinary(self, replace(marker, undecided=[]))
 
     return [(Tenure, "_let_the_log_go", let_go)]
+
+
+def nothing_is_evicted():
+    """Caches grow for ever."""
+
+    async def evict(self):
+        return
+
+    return [(Tenure, "_evict", evict)]
 
 
 def what_was_replaced_is_not_cleared_away():
@@ -103,5 +114,5 @@ def what_was_replaced_is_not_cleared_away():
 BUGS = (
     evicted_before_it_is_stored, the_store_forgets, stored_up_to_what_was_only_sent, positions_of_writes_are_lost,
     the_tail_is_loaded_and_not_stored, history_goes_before_it_is_stored, commands_go_before_they_are_decided,
-    what_was_replaced_is_not_cleared_away,
+    nothing_is_evicted, what_was_replaced_is_not_cleared_away,
 )  # fmt: skip

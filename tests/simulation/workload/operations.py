@@ -10,7 +10,7 @@ An operation is {"at" (seconds), "client", "verb", "instance", "command_id", …
 | terminate | recursive, output | |
 | purge | recursive | |
 | rerun | new_instance | a client refuses one whose instance nobody knows |
-| wait | until ("started", "completed"), timeout_s | no command_id |
+| wait | until ("started", "completed"), timeout_s (0: for ever) | no command_id |
 | state | | no command_id |
 
 A start without instance and command_id cannot be sent again by another client: it would start another instance.
@@ -243,7 +243,7 @@ class Stories:
         self._op(at, "rerun", instance, self._command(), new_instance=self._name())
 
     def _wait(self, instance, at):
-        timeout_s = round(self.random.choice((0.5, 5.0, self.seconds)), 3)
+        timeout_s = round(self.random.choice((0.5, 5.0, self.seconds, 0)), 3)  # 0: until it is answered
         self._op(at, "wait", instance, "", until=self.random.choice(("started", "completed")), timeout_s=timeout_s)
 
     def _op(self, at, verb, instance, command_id, **more):

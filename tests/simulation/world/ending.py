@@ -18,6 +18,7 @@ ROUND_S = 20.0
 ROUNDS_MAX = 120
 QUIET_S = 60.0  # for what is written behind, tidied and let go
 SLICES_S = 720.0  # rows of far timers go with their slice, when its time is over
+CACHED_OVER_MAX = 12
 OVER = {"WorkflowCompleted", "WorkflowFailed", "WorkflowTerminated", "WorkflowPurged"}
 KINDS = {
     "instances": "commands", "history": "history", "activities": "activities", "timers": "timers",
@@ -103,7 +104,7 @@ class Ending:
             ops=world.ops, partitions=world.partitions, ledger=list(world.ledger),
             answers=[*(world.answers[index] for index in sorted(world.answers)), *self.answers],
             finished=finished, ended_us=world.now_us(), deployments=world.deployments, poison=world.poison,
-            clock_skew_us=max(world.skews_us) - min(world.skews_us), left=self.left(),
+            calm=not world.scenario["faults"], clock_skew_us=max(world.skews_us) - min(world.skews_us), left=self.left(),
         )  # fmt: skip
         for topic, name in KINDS.items():
             partitions = world.broker.topics[f"sim.{topic}"]
@@ -163,6 +164,11 @@ def _left_of_orchestrator(role):
         left[f"partition {number}, bytes that are nobody's"] = (
             [memory._bytes] if not memory.lives and memory._bytes else []
         )
+        bounds = tenure.office.settings
+        ended = [key for key, live in memory.lives.items() if live.instance.ended]
+        # Room is made when there is something to decide: what came last may be above the bounds.
+        over = max(len(memory.lives) - bounds.cache_instances_max, len(ended) - bounds.cache_ended_max)
+        left[f"partition {number}, cached above the bounds"] = ended if over > CACHED_OVER_MAX else []
     left["kept of revoked partitions"] = role.orchestrator._kept
     return left
 

@@ -61,12 +61,22 @@ class SimulatedLog(Log):
         self._check(records)
         if not records:
             return
-        label = f"append {_shown(records)}"
-        host.world.trace(host.name, label)
+        host.world.trace(host.name, f"append {_shown(records)}")
+        places = {}
+        for record in records:
+            places.setdefault((record.topic, record.partition), []).append(record)
+        # Each partition by itself, as its leader takes it: some may be written, and others not.
+        outcomes = await asyncio.gather(*(self._append(*each) for each in places.items()), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _append(self, place, records):
+        host = self.host
         await host.call(
-            "log", lambda: self.broker.append(records, host.name), label, ordered="append",
+            "log", lambda: self.broker.append(records, host.name), f"append to {place}", ordered=("append", place),
             lost=CommitUnknown("no answer from the broker: the records may have been written"),
-            refused=CommitFailed("the broker refused the records"),
+            refused=CommitUnknown("the broker refused some of the records"),
         )  # fmt: skip
 
     def _check(self, records):

@@ -41,8 +41,7 @@ class Lane:
         self.halted = False
         self.dead = False
         self.ready = deque()
-        self.countdown = 0  # callbacks until `on_zero`; 0: none is counted
-        self.on_zero = None
+        self.countdowns = []  # [callbacks until then, what is done then]
         self.context = contextvars.copy_context()
         self.context.run(OWNER.set, self)
 
@@ -184,14 +183,20 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self.callbacks += 1
         self._at_once += 1
         if self._at_once > CALLBACKS_AT_ONE_TIME_MAX:
-            raise Spinning(f"{lane.name} and others never rest: {handle!r}")
+            raise Spinning(f"{lane.name} and others never rest: {_named(handle)}")
         if self.callbacks > CALLBACKS_MAX and not self._at_the_end:
-            raise Spinning(f"{lane.name} and others do too much: {handle!r}")
+            raise Spinning(f"{lane.name} and others do too much: {_named(handle)}")
         handle._run()
-        if lane.countdown:
-            lane.countdown -= 1
-            if not lane.countdown:
-                lane.on_zero()
+        if lane.countdowns:
+            self._count_down(lane)
+
+    def _count_down(self, lane):
+        for each in lane.countdowns:
+            each[0] -= 1
+        due = [work for left, work in lane.countdowns if left <= 0]
+        lane.countdowns = [each for each in lane.countdowns if each[0] > 0]
+        for work in due:
+            work()
 
     def _move_time(self):
         timers = self._timers
@@ -206,3 +211,8 @@ class SimulationLoop(asyncio.BaseEventLoop):
             if not handle._cancelled:
                 self._put(self._lane_of(handle), handle)
         return True
+
+
+def _named(handle):
+    """Without addresses: a trace is to be the same whenever it is made."""
+    return getattr(handle._callback, "__qualname__", type(handle._callback).__name__)

@@ -18,6 +18,8 @@ ENGINE_SENDS = ("CompleteActivity", "FailActivity", "CompleteChild", "FailChild"
 
 
 class Nemesis:
+    """`done`: how many faults have struck; one that finds nothing to strike at does not count."""
+
     def __init__(self, world):
         self.world = world
         self.done = 0
@@ -30,9 +32,17 @@ class Nemesis:
 
     def _do(self, fault):
         if not self.world.over:
-            self.done += 1
             self.world.trace("nemesis", fault["kind"], {k: v for k, v in fault.items() if k not in ("at", "kind")})
-            getattr(self, f"_{fault['kind']}")(fault)
+            self.done += getattr(self, f"_{fault['kind']}")(fault) is not False
+
+    def _strikes(self, work):
+        """A fault that comes a little later, if it comes."""
+
+        def strike():
+            self.done += 1
+            work()
+
+        return strike
 
     def heal(self):
         """No fault from now on; what lasts ends."""
@@ -71,7 +81,8 @@ class Nemesis:
     def _crash(self, fault):
         process = self._process(fault)
         process.down_s = fault["down_s"]
-        process.crash_after(fault["after"], "crashes")
+        process.after(fault["after"], self._strikes(process.crash))
+        return False
 
     def _crash_all(self, fault):
         for process in self._of_role(fault["role"]):
@@ -79,14 +90,14 @@ class Nemesis:
             process.crash()
 
     def _stop(self, fault):
-        self._process(fault).stop()
+        return self._process(fault).stop()
 
     def _pause(self, fault):
         process = self._process(fault)
         if not process.running:
-            return
+            return False
         life = process.life
-        process.after(fault["after"], process.pause)
+        process.after(fault["after"], self._strikes(process.pause))
 
         def undo():
             if process.life == life:
@@ -94,12 +105,16 @@ class Nemesis:
                 process.go_on()
 
         self._lasts(fault, undo)
+        return False
 
     def _cut(self, fault):
         process = self._process(fault)
+        if not process.running:
+            return False
         life = process.life
         process.cut(fault["from"])
         self._lasts(fault, lambda: process.life == life and process.mend())
+        return True
 
     def _slow(self, fault):
         process = self._process(fault)
@@ -188,17 +203,21 @@ class Nemesis:
 
     def _rebalance(self, fault):
         group = self.world.group_of(fault["role"])
-        if group is not None and group.members:
-            group.rebalance()
+        if group is None or not group.members:
+            return False
+        group.rebalance()
+        return True
 
     def _miss(self, fault):
         process = self._process(fault)
         group = self.world.group_of(fault["role"])
-        if process.running and group is not None and len(group.members) > 1:
-            for host in process.hosts:
-                for member in self.world.members(host):
-                    member._listener.left_out_s = fault["seconds"]
-            group.rebalance()
+        if not process.running or group is None or len(group.members) < 2:
+            return False
+        for host in process.hosts:
+            for member in self.world.members(host):
+                member._listener.left_out_s = fault["seconds"]
+        group.rebalance()
+        return True
 
     def _expel(self, fault):
         process = self._process(fault)
@@ -228,11 +247,13 @@ class Nemesis:
         world, number = self.world, fault["partition"]
         history = world.broker.source(TOPICS.history, number)
         known = world.store._resting.get(number)
-        if known is not None and known[1].end == history.end == history.high:
+        stands = known is not None and known[1].end == history.end == history.high
+        if stands:
             world.trace("broker", "history expires", number, history.end)
             history.delete_before(history.end)
             commands = world.broker.source(TOPICS.instances, number)
             commands.delete_before(known[1].commands_end)
+        return stands
 
     def _hang(self, fault):
         readers = [
@@ -244,6 +265,7 @@ class Nemesis:
             reader.hangs = True
             self.world.trace(reader.host.name, "its reader hangs", reader._reader._place())
             self._lasts({"seconds": 120.0}, lambda: setattr(reader, "hangs", False))
+        return bool(readers)
 
     # -- records ----------------------------------------------------------------------------------------------
 
@@ -262,13 +284,14 @@ class Nemesis:
         elif what == "key":
             key = b"\xff\xfe"
         elif partition == home:
-            return
+            return False
         try:
             world.broker.append([Outgoing(TOPICS.instances, partition, key, value)], "stranger")
         except CommitFailed:  # a full partition takes none of it
-            return
+            return False
         if what in ("garbage", "empty", "schema", "key"):
             world.poison.append(value)
+        return True
 
     def _echo(self, fault):
         """Of what the engine's own parts have sent, and may send again."""
@@ -284,7 +307,8 @@ class Nemesis:
             try:
                 broker.append([again], "echo")
             except CommitFailed:
-                return
+                return False
+        return bool(entries)
 
 
 def _is_the_engines(topic, entry):

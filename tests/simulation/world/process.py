@@ -80,12 +80,12 @@ class Process:
     def after(self, callbacks, work):
         """At the end of its nth callback from now: between any two awaits."""
         if self.running:
-            self.lane.countdown, self.lane.on_zero = callbacks, work
+            self.lane.countdowns.append([callbacks, work])
 
     def disarm(self):
         """What `after` waits for does not happen."""
         if self.running:
-            self.lane.countdown = 0
+            self.lane.countdowns = []
 
     def crash_after(self, callbacks, why):
         self.after(callbacks, lambda: self.crash(why))

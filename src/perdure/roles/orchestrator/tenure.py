@@ -40,7 +40,6 @@ __all__ = ["BadContent", "Halving", "Office", "Tenure"]
 
 log = structlog.get_logger("perdure.orchestrator")
 
-DELETE_EVERY = 2_000  # offsets between two requests to let go of what is decided
 SWEEP_SECONDS = 60.0
 
 
@@ -370,7 +369,7 @@ class Tenure:
     async def _let_the_log_go(self, marker: BatchCommitted) -> None:
         """Commands below the lowest undecided one are done with; history below the stored marker too."""
         lowest = min([marker.next_offset, *marker.undecided])
-        if lowest - self._deleted_to < DELETE_EVERY:
+        if lowest - self._deleted_to < self.office.settings.delete_every:
             return
         self._deleted_to = lowest
         ports, partition = self.office.ports, self.office.partition

@@ -59,6 +59,7 @@ def play(scenario):
         except Exception as error:  # the simulated world broke: that is a finding, too
             outcome.complaints["the_simulation_ran"] = [f"{type(error).__name__}: {error}"]
             world.trace("world", f"breaks: {type(error).__name__}: {error}")
+            outcome.evidence = ending.evidence(finished=False)
         outcome.virtual_s = world.loop.time()
         outcome.callbacks, outcome.faults = world.loop.callbacks, nemesis.done
         # Where the chances stand tells a run that took another turn anywhere from one that did not.

@@ -34,6 +34,8 @@ class Process:
         self.stopping = None  # called by a graceful stop
         self.task = None
         self.down_s = RESTART_S  # before its next life
+        self.started_at = 0.0
+        self.again_s = RESTART_S  # how long the last of those pauses was that grow
         self.silent_since = None
         self.service_version = 1  # of the code that this life has loaded
         self.hosts = []  # what it has opened in this life
@@ -53,6 +55,7 @@ class Process:
         self.cut_from = set()
         self.slowness_s = 0.0
         self.stopping = None
+        self.started_at = self.world.loop.time()
         self.service_version = self.version
         self.hosts = []
         self.lane = Lane(self.name)

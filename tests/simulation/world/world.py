@@ -21,6 +21,8 @@ from tests.simulation.world.services import NAMESPACE, TOPICS, bounds_of, roles_
 
 START_US = 1_767_225_600_000_000
 HEARTBEAT_S = 2.0
+SOON_S = 10.0
+AGAIN_S_MAX = 30.0
 
 assert Topics(NAMESPACE) == TOPICS
 
@@ -94,7 +96,11 @@ class World:
         self.deployments.append({"at_us": self.now_us(), "process": process.name, "version": process.version})
 
     def note_exit(self, process, error):
+        """Who exits soon after its start is started again later and later, as pods are."""
         self.exits.append((process.name, error))
+        if self.loop.time() - process.started_at < SOON_S:
+            process.again_s = min(2 * process.again_s, AGAIN_S_MAX)
+            process.down_s = process.again_s
 
     def ops_of(self, client):
         return [index for index, op in enumerate(self.ops) if op["client"] == client]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.simulation.found import FOUND, MOST
@@ -9,20 +11,38 @@ from tests.simulation.planted import BUGS, planted
 from tests.simulation.run import play
 from tests.simulation.scenario import scenario_of
 from tests.simulation.shrink import shrunk
+from tests.simulation.test_seeds import CORPUS
+
+KEPT = {
+    known["planted"]: known["scenario"]
+    for path in CORPUS
+    if "planted" in (known := json.loads(path.read_text(encoding="utf-8")))
+}
+"""Scenarios of the corpus by the bug that they once found and that can be planted again."""
 
 
-def fails(name, seed):
+def fails(name, scenario):
     """By a law, with the bug and not without it. A world that cannot go on is no finding."""
     with planted(name):
-        complaints = play(scenario_of(seed)).complaints
-    return bool(complaints.keys() - {"the_simulation_ran"}) and play(scenario_of(seed)).sound
+        complaints = play(scenario).complaints
+    return bool(complaints.keys() - {"the_simulation_ran"}) and play(scenario).sound
 
 
-@pytest.mark.parametrize("name", BUGS)
+def test_every_bug_is_found_by_seeds_or_by_what_the_corpus_keeps():
+    assert set(BUGS) == FOUND.keys() | KEPT.keys()
+
+
+@pytest.mark.parametrize("name", FOUND)
 def test_a_planted_bug_is_found(name):
     first = FOUND[name]
     assert first < MOST
-    assert fails(name, first) or any(fails(name, seed) for seed in range(MOST)), f"{name} is not found by {MOST} seeds"
+    found = fails(name, scenario_of(first)) or any(fails(name, scenario_of(seed)) for seed in range(MOST))
+    assert found, f"{name} is not found by {MOST} seeds"
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_the_corpus_keeps_finds_its_bug_again(name):
+    assert fails(name, KEPT[name])
 
 
 def test_a_failing_scenario_is_made_smaller_and_still_fails():

@@ -264,7 +264,7 @@ class Nemesis:
             reader = readers[fault["number"] % len(readers)]
             reader.hangs = True
             self.world.trace(reader.host.name, "its reader hangs", reader._reader._place())
-            self._lasts({"seconds": 120.0}, lambda: setattr(reader, "hangs", False))
+            # It hangs for good: the watchdog has to see it, if ever there is something to be read.
         return bool(readers)
 
     # -- records ----------------------------------------------------------------------------------------------

@@ -164,7 +164,7 @@ class SimulatedReader(Reader):
     def __init__(self, log, reader):
         self._log = log
         self._reader = reader
-        self.hangs = False
+        self.hangs = self._woken = False
         self._lazy = None  # what stores a position later
         log.readers.append(self)
         log.host.world.readers.append(self)
@@ -180,11 +180,16 @@ class SimulatedReader(Reader):
         pause = host.process.slowness_s + host.world.slowness_s("log")
         if pause:
             await asyncio.sleep(host.random.random() * pause)
+        self._woken = self._woken and self.hangs
         while not self._reader._revoked and (self.hangs or not host.reaches("log")):
+            if self._woken:  # nothing comes from the log; who is woken returns all the same
+                self._woken = False
+                return []
             await asyncio.sleep(0.25)
         return await self._reader.read(most)
 
     def wake(self):
+        self._woken = True
         self._reader.wake()
 
     @property

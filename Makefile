@@ -71,4 +71,4 @@ format: .venv/.installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .demo .simulation .chaos .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -172,7 +172,7 @@ def test_a_crash_can_come_between_any_two_awaits(loop):
         for after in range(1, 8):
             process = Process(Yard(loop), "role", after, main)
             process.start()
-            process.crash_after(after, "crashes")
+            process.after(after, process.crash)
             await asyncio.sleep(1)
             ends.add(process.steps)
 

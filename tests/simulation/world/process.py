@@ -90,9 +90,6 @@ class Process:
         if self.running:
             self.lane.countdowns = []
 
-    def crash_after(self, callbacks, why):
-        self.after(callbacks, lambda: self.crash(why))
-
     def _over(self, how):
         lane, self.lane = self.lane, None
         self.world.loop.bury(lane)

@@ -7,7 +7,6 @@ import random as random_of
 
 from perdure.adapters.memory import MemoryTimerStore
 from perdure.assembly import topic_specs
-from perdure.core.names import Topics
 from perdure.ports.log import Outgoing, TopicSpec
 from perdure.services.layout import Layout, layout_topic
 from tests.simulation.scenario import GROUPS, ROLES
@@ -23,8 +22,6 @@ START_US = 1_767_225_600_000_000
 HEARTBEAT_S = 2.0
 SOON_S = 10.0
 AGAIN_S_MAX = 30.0
-
-assert Topics(NAMESPACE) == TOPICS
 
 
 class World:

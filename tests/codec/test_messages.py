@@ -17,7 +17,7 @@ from tests.codec.shapes import any_record, full, least
 RECORDS = {cls.__name__: cls for cls in record_types()}
 quick = settings(max_examples=300, deadline=None, database=None, print_blob=True)
 
-FROZEN = (86, "c3bc52bab6ce471ef1a85b389ea5312f1a9bc08448675fde48404791a47003c0")
+FROZEN = (98, "66a0b673d48b40dfe6a41701f7c3143ee1cf1dffe688bad6242fbd21330a66ab")
 """How many lines of the golden file are frozen, and their sha256: raise both when lines are appended, never lower."""
 
 

@@ -38,6 +38,7 @@ class StartWorkflow:
     rerun_of: str = ""
     traceparent: str = ""
     tracestate: str = ""
+    reuse_id: str = ""  # when the id existed before: "never" | "ended"; "": ended where an answer is wanted, else never
 
 
 @dataclass(slots=True)
@@ -94,6 +95,7 @@ class PurgeWorkflow:
     parent_run: str = ""
     parent_generation: int = 0
     parent_task_id: int = 0
+    run: str = ""  # only this one; "": whichever it is
 
 
 @dataclass(slots=True)

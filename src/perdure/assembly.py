@@ -110,8 +110,11 @@ class EngineSettings:
 
 
 def topic_specs(topics: Topics, partitions: int) -> list[TopicSpec]:
-    """The topics of a namespace. instances, history, timers and activities share the partition count."""
-    names = (topics.instances, topics.history, topics.timers, topics.activities(), topics.dead_letters)
+    """The topics of a namespace. instances, history, timers and activities share the partition count; dead letters and their marks have it, too."""
+    names = (
+        topics.instances, topics.history, topics.timers, topics.activities(), topics.dead_letters,
+        topics.dead_letter_marks,
+    )  # fmt: skip
     return [*(TopicSpec(name, partitions) for name in names), TopicSpec(topics.replies, 1)]
 
 

@@ -114,7 +114,8 @@ class DeadLetters:
                 try:
                     for offset in dict.fromkeys(offsets):
                         settlement, is_new = await sitting.settle(offset)
-                        self.stats.dead_letters_settled[settlement.state] += is_new
+                        if is_new:
+                            self.stats.dead_letters_settled[settlement.state] += 1
                         found[partition, offset] = settlement
                 finally:
                     await sitting.close()

@@ -368,6 +368,10 @@ class GatewayRole(Role):
             await self.transport.check()
         return ""
 
+    async def samples(self) -> list[Sample]:
+        settled = [] if self.transport is None else of_stats(self.transport.letters.stats)
+        return [*settled, *await super().samples()]
+
     @property
     def tells(self) -> Mapping[str, str]:
         return {} if self.server is None else {"gateway": self.server.url}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from perdure import assembly
 from perdure.cli.files import existing
@@ -13,16 +13,23 @@ from perdure.core.names import Topics
 from perdure.letters import LetterFilter, LetterPage, LetterRecord, Marks, find_letter, list_letters
 from perdure.ports.log import Record
 
-if TYPE_CHECKING:
-    from perdure.adapters.sqlite.reading import DatabaseReading
-
 __all__ = ["stored_letter", "stored_letters"]
+
+
+class _Database(Protocol):
+    """What is asked of a file (`perdure.assembly.read_database`)."""
+
+    def partitions(self, topic: str) -> int: ...
+
+    def records(self, topic: str, partition: int, offset: int, limit: int) -> list[Record]: ...
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]: ...
 
 
 class _Source:
     """The file as a list of letters reads a log."""
 
-    def __init__(self, database: DatabaseReading) -> None:
+    def __init__(self, database: _Database) -> None:
         self._database = database
 
     async def partitions(self, topic: str) -> int:

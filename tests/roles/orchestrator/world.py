@@ -319,7 +319,14 @@ class World:
     def dead_letters(self):
         """(key, value, headers as text)"""
         return [
-            (record.key, record.value, {name: value.decode() for name, value in record.headers})
+            (key, value, {name: text.decode() for name, text in headers.items()})
+            for key, value, headers in self.dead_letters_raw()
+        ]
+
+    def dead_letters_raw(self):
+        """(key, value, headers as bytes)"""
+        return [
+            (record.key, record.value, dict(record.headers))
             for write in self.broker.writes
             for record in write.of(self.topics.dead_letters)
         ]

@@ -35,6 +35,8 @@ UNITS = (
     "requests",
     "connections",
     "records",
+    "fields",
+    "schemas",
 )
 
 

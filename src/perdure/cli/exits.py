@@ -13,6 +13,7 @@ from perdure.client.errors import (
     InvalidCommand,
     InvalidInstanceId,
     InvalidName,
+    InvalidPayload,
     Unauthorized,
     UnknownWorkflowError,
 )
@@ -61,6 +62,7 @@ _EXITS: Final[tuple[tuple[type[Exception], Exit], ...]] = (
     (InvalidInstanceId, Exit.USAGE),
     (InvalidName, Exit.USAGE),
     (InvalidCommand, Exit.USAGE),
+    (InvalidPayload, Exit.USAGE),
     (PayloadTooLarge, Exit.USAGE),
     (PayloadError, Exit.USAGE),
     (EngineInternalError, Exit.UNREACHABLE),

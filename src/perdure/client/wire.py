@@ -40,6 +40,7 @@ CODES: Final = {
     "LetterSettled": (409, "ERR_DEAD_LETTER_SETTLED"),
     "NotReplayable": (409, "ERR_DEAD_LETTER_NOT_REPLAYABLE"),
     "LetterNotSettled": (503, "ERR_DEAD_LETTER_NOT_SETTLED"),
+    "InvalidPayload": (400, "ERR_PAYLOAD_INVALID"),
     "Internal": (500, "ERR_INTERNAL"),
 }
 """What the engine may answer a client with: the rejection's reason, its HTTP status and error code."""

@@ -156,10 +156,15 @@ class OrchestratorRole(Role):
     async def start(self) -> None:
         self._decider = self.make_decider()
         self.orchestrator = Orchestrator(
-            OrchestratorPorts(self.ports.log, self.ports.store, self.ports.clock, self.topics),
+            OrchestratorPorts(self.ports.log, self.ports.store, self.ports.clock, self.topics, self.ports.registry),
             Library(self.app),
             self._decider,
-            replace(self.bounds, owner=self.owner, epoch=self.settings.epoch),
+            replace(
+                self.bounds,
+                owner=self.owner,
+                epoch=self.settings.epoch,
+                registry_patience_s=self.settings.schema_registry_seconds,
+            ),
             on_failure=self._owner_failed,
         )
         await self.orchestrator.start()

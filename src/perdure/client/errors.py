@@ -13,7 +13,8 @@ from perdure.core.errors import PayloadTooLarge, PerdureError
 __all__ = [
     "CommandRejected", "DeadLetterNotFound", "DeadLetterNotReplayable", "DeadLetterNotSettled", "DeadLetterSettled", "EngineInternalError", "EngineNotFound", "EngineStopped", "EngineUnavailable",
     "EventBufferFull", "GatewayNeeded", "HistoryIsFull", "InstanceIdTooLong", "InstanceNotFound", "InvalidCommand",
-    "InvalidInstanceId", "InvalidName", "NotFinished", "NotRunning", "TooManyWaiters", "Unauthorized", "UnknownWorkflowError", "WorkflowAlreadyExists", "reason_of", "rejection_error",
+    "InvalidInstanceId", "InvalidName", "NotFinished", "NotRunning", "TooManyWaiters", "Unauthorized", "UnknownWorkflowError", "UpgradeNeeded",
+    "WorkflowAlreadyExists", "reason_of", "rejection_error",
 ]  # fmt: skip
 
 
@@ -128,6 +129,13 @@ class DeadLetterNotSettled(CommandRejected):
     """Somebody else settled letters of its partition meanwhile, or the log did not take it: ask again."""
 
 
+class UpgradeNeeded(CommandRejected):
+    """The command asks for what the namespace's write version cannot say yet: `perdure upgrade` raises that."""
+
+    def __init__(self, message: str, reason: str = "UpgradeNeeded") -> None:
+        super().__init__(message, reason)
+
+
 class EngineInternalError(CommandRejected):
     """An unexpected error of the engine's own; its log tells more."""
 
@@ -156,6 +164,7 @@ _ERRORS: Final[dict[str, Callable[[str, str], PerdureError]]] = {
     "NotReplayable": DeadLetterNotReplayable,
     "LetterNotSettled": DeadLetterNotSettled,
     "InvalidPayload": InvalidPayload,
+    "UpgradeNeeded": UpgradeNeeded,
     "Internal": EngineInternalError,
 }
 

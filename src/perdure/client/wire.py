@@ -41,6 +41,7 @@ CODES: Final = {
     "NotReplayable": (409, "ERR_DEAD_LETTER_NOT_REPLAYABLE"),
     "LetterNotSettled": (503, "ERR_DEAD_LETTER_NOT_SETTLED"),
     "InvalidPayload": (400, "ERR_PAYLOAD_INVALID"),
+    "UpgradeNeeded": (409, "ERR_UPGRADE_NEEDED"),
     "Internal": (500, "ERR_INTERNAL"),
 }
 """What the engine may answer a client with: the rejection's reason, its HTTP status and error code."""

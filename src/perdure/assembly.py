@@ -21,6 +21,8 @@ from pydantic import SecretStr
 from perdure.adapters.system import SystemClock, SystemEntropy
 from perdure.client.errors import EngineUnavailable
 from perdure.client.log_transport import LogTransport
+from perdure.codec.encoder import Encoder
+from perdure.codec.versions import OLDEST, marked
 from perdure.core.errors import PerdureError
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock, Entropy
@@ -84,7 +86,9 @@ async def _nothing_found() -> Findings:
 
 @dataclass(slots=True)
 class Ports:
-    """Everything outside. `close` gives it back. `store_limits` compares the store's limits with what is written to it."""
+    """Everything outside. `close` gives it back. `store_limits` compares the store's limits with what is written to it.
+    `encode` writes for all that goes there, and the process raises it when the namespace's write version is raised.
+    """
 
     log: Log
     store: HistoryStore
@@ -93,6 +97,7 @@ class Ports:
     entropy: Entropy
     close: Callable[[], Awaitable[None]]
     store_limits: Callable[[], Awaitable[Findings]] = _nothing_found
+    encode: Encoder = field(default_factory=Encoder)
 
 
 @dataclass(slots=True)
@@ -176,7 +181,7 @@ def kafka_settings(settings: ServiceSettings, client_id: str) -> KafkaSettings:
     security = KafkaSecurity(protocol=protocol, mechanism=mechanism, **_credentials(settings, "kafka"))
     _check_files("KAFKA", security.options)
     copies, insync = settings.replication, settings.insync_min
-    return KafkaSettings(settings.kafka_servers, security, client_id, replication=copies, insync_min=insync)
+    return KafkaSettings(settings.kafka_servers, security, marked(client_id), replication=copies, insync_min=insync)
 
 
 def cassandra_settings(settings: ServiceSettings) -> CassandraSettings:
@@ -235,10 +240,11 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
         # At once: where Kafka does not answer, its close outlasts the caller's patience, and the session would stay.
         await asyncio.gather(opened.close(), driver.close())
 
-    store = cassandra.CassandraHistoryStore(driver, settings.namespace)
+    encode = Encoder(OLDEST)  # until the namespace's write version is read
+    store = cassandra.CassandraHistoryStore(driver, settings.namespace, encode)
     timers = cassandra.CassandraTimerStore(driver, settings.namespace)
     limits = partial(cassandra.check_limits, driver)
-    return Ports(opened, store, timers, clock, SystemEntropy(), close, limits)
+    return Ports(opened, store, timers, clock, SystemEntropy(), close, limits, encode)
 
 
 def _check_files(side: str, read: Callable[[], object]) -> None:
@@ -295,7 +301,7 @@ class Engine:
         self._decider, slots = self._executors()
         owner = f"{settings.orchestrator.owner}-{ports.entropy.bytes(6).hex()}"  # unique per life of a process
         self.orchestrator = Orchestrator(
-            OrchestratorPorts(ports.log, ports.store, ports.clock, self.topics),
+            OrchestratorPorts(ports.log, ports.store, ports.clock, self.topics, ports.encode),
             Library(self.app),
             self._decider,
             dataclasses.replace(settings.orchestrator, owner=owner),
@@ -305,9 +311,11 @@ class Engine:
         self.worker = self._make_worker(slots)
         self.timers = TimerService(
             log=ports.log, store=ports.timers, clock=ports.clock, topics=self.topics, settings=settings.timers,
-            on_failure=self._part_failed,
+            on_failure=self._part_failed, encode=ports.encode,
         )  # fmt: skip
-        self.transport = LogTransport(ports.log, ports.store, self.topics, ports.entropy, ports.clock)
+        self.transport = LogTransport(
+            ports.log, ports.store, self.topics, ports.entropy, ports.clock, encode=ports.encode
+        )
         self._started = True
         try:
             await self.timers.start()
@@ -350,6 +358,7 @@ class Engine:
         return ActivityWorker(
             app=self.app, log=ports.log, clock=ports.clock, topics=self.topics, slots=slots,
             settings=self.settings.activities, on_exhausted=self._worker_is_exhausted, on_failure=self._part_failed,
+            encode=ports.encode,
         )  # fmt: skip
 
     def _worker_is_exhausted(self) -> None:

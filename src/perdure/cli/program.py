@@ -21,6 +21,7 @@ from perdure.cli.reading import describe, get, history, list_instances
 from perdure.cli.run import run
 from perdure.cli.starting import rerun, start
 from perdure.cli.steering import pause, purge, raise_event, resume, terminate
+from perdure.cli.upgrade import upgrade
 from perdure.cli.waiting import wait
 
 __all__ = ["program"]
@@ -83,6 +84,7 @@ for _name, _command in (
     ("dev", dev),
     ("run", run),
     ("bootstrap", bootstrap),
+    ("upgrade", upgrade),
     ("start", start),
     ("get", get),
     ("describe", describe),

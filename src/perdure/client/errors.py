@@ -13,7 +13,8 @@ from perdure.core.errors import PayloadTooLarge, PerdureError
 __all__ = [
     "CommandRejected", "EngineInternalError", "EngineNotFound", "EngineStopped", "EngineUnavailable",
     "EventBufferFull", "GatewayNeeded", "HistoryIsFull", "InstanceIdTooLong", "InstanceNotFound", "InvalidCommand",
-    "InvalidInstanceId", "InvalidName", "NotFinished", "NotRunning", "TooManyWaiters", "Unauthorized", "UnknownWorkflowError", "WorkflowAlreadyExists", "reason_of", "rejection_error",
+    "InvalidInstanceId", "InvalidName", "NotFinished", "NotRunning", "TooManyWaiters", "Unauthorized", "UnknownWorkflowError", "UpgradeNeeded",
+    "WorkflowAlreadyExists", "reason_of", "rejection_error",
 ]  # fmt: skip
 
 
@@ -105,6 +106,13 @@ class InstanceIdTooLong(InvalidInstanceId):
     """An id with more characters than a user may choose, or more bytes than the engine itself derives."""
 
 
+class UpgradeNeeded(CommandRejected):
+    """The command asks for what the namespace's write version cannot say yet: `perdure upgrade` raises that."""
+
+    def __init__(self, message: str, reason: str = "UpgradeNeeded") -> None:
+        super().__init__(message, reason)
+
+
 class EngineInternalError(CommandRejected):
     """An unexpected error of the engine's own; its log tells more."""
 
@@ -128,6 +136,7 @@ _ERRORS: Final[dict[str, Callable[[str, str], PerdureError]]] = {
     "InvalidName": InvalidName,
     "InvalidInstanceId": InvalidInstanceId,
     "PayloadTooLarge": _too_large,
+    "UpgradeNeeded": UpgradeNeeded,
     "Internal": EngineInternalError,
 }
 

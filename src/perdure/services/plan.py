@@ -104,6 +104,9 @@ def access_of(topics: Topics) -> list[Access]:
         for topic in counted
         if (role, topic) not in described
     ]
+    # Who is a member, and what it reads, Kafka tells of groups that may be described.
+    rights.append(Access("upgrade", "topic", layout, False, "Read,Write,Describe"))
+    rights.append(Access("upgrade", "group", f"{namespace}.", True, "Describe"))
     rights.append(
         Access("bootstrap", "topic", f"{namespace}.", True, "Create,Describe,DescribeConfigs,AlterConfigs,Read,Write")
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from perdure.codec.encoder import Encoder
 from perdure.core.limits import REQUEST_RESEND_SECONDS
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock
@@ -21,6 +22,7 @@ class OrchestratorPorts:
     store: HistoryStore
     clock: Clock
     topics: Topics
+    encode: Encoder = field(default_factory=Encoder)
 
 
 @dataclass(slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, for_code
@@ -14,6 +15,9 @@ from perdure.core.names import Topics
 from perdure.ports.errors import PortError
 
 __all__ = ["KafkaGroups", "Member", "is_group_of"]
+
+AT_ONCE: Final = 20
+"""Groups asked about at the same time, one in a request: of several in one, aiokafka 0.14 cannot read the answer."""
 
 
 @dataclass(slots=True, frozen=True, order=True)
@@ -48,8 +52,12 @@ class KafkaGroups:
         try:
             await admin.start()
             names = sorted(name for name, *_ in await admin.list_consumer_groups() if is_group_of(topics, name))
-            answers = await admin.describe_consumer_groups(names) if names else []
-            return sorted(_members_in(answers))
+            found: list[Member] = []
+            for start in range(0, len(names), AT_ONCE):
+                asked = [admin.describe_consumer_groups([name]) for name in names[start : start + AT_ONCE]]
+                for answers in await asyncio.gather(*asked):
+                    found += _members_in(answers)
+            return sorted(found)
         except KafkaError as error:
             raise PortError(f"Kafka does not tell who reads the namespace ({type(error).__name__}: {error})") from error
         finally:

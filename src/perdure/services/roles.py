@@ -73,6 +73,7 @@ class Role(ABC):
         self.ports = ports
         self.settings = settings
         self.owner = owner
+        self.epoch = settings.epoch  # of the topics; the layout may know a higher one
         self.topics = Topics(settings.namespace)
         self.over = asyncio.Event()
         self.failure: EngineFailed | None = None
@@ -161,7 +162,7 @@ class OrchestratorRole(Role):
             OrchestratorPorts(self.ports.log, self.ports.store, self.ports.clock, self.topics, self.ports.encode),
             Library(self.app),
             self._decider,
-            replace(self.bounds, owner=self.owner, epoch=self.settings.epoch),
+            replace(self.bounds, owner=self.owner, epoch=self.epoch),
             on_failure=self._owner_failed,
         )
         await self.orchestrator.start()
@@ -280,7 +281,7 @@ class TimerRole(Role):
             store=self.ports.timers,
             clock=self.ports.clock,
             topics=self.topics,
-            settings=replace(self.bounds, epoch=self.settings.epoch),
+            settings=replace(self.bounds, epoch=self.epoch),
             on_failure=self.failed,
             encode=self.ports.encode,
         )

@@ -73,6 +73,7 @@ class Role(ABC):
         self.ports = ports
         self.settings = settings
         self.owner = owner
+        self.epoch = settings.epoch  # of the topics; the layout may know a higher one
         self.topics = Topics(settings.namespace)
         self.over = asyncio.Event()
         self.failure: EngineFailed | None = None
@@ -171,7 +172,7 @@ class OrchestratorRole(Role):
             replace(
                 self.bounds,
                 owner=self.owner,
-                epoch=self.settings.epoch,
+                epoch=self.epoch,
                 registry_patience_s=self.settings.schema_registry_seconds,
             ),
             on_failure=self._owner_failed,
@@ -292,7 +293,7 @@ class TimerRole(Role):
             store=self.ports.timers,
             clock=self.ports.clock,
             topics=self.topics,
-            settings=replace(self.bounds, epoch=self.settings.epoch),
+            settings=replace(self.bounds, epoch=self.epoch),
             on_failure=self.failed,
             encode=self.ports.encode,
         )

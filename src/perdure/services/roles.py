@@ -159,11 +159,23 @@ class OrchestratorRole(Role):
             OrchestratorPorts(self.ports.log, self.ports.store, self.ports.clock, self.topics),
             Library(self.app),
             self._decider,
-            replace(self.bounds, owner=self.owner, epoch=self.settings.epoch),
+            self._bounds(),
             on_failure=self._owner_failed,
         )
         await self.orchestrator.start()
         await self.orchestrator.ready()
+
+    def _bounds(self) -> OrchestratorSettings:
+        settings = self.settings
+        return replace(
+            self.bounds,
+            owner=self.owner,
+            epoch=settings.epoch,
+            retain=settings.ages,
+            retain_per_second=settings.retain_per_second,
+            history_s=settings.history_hours * 3_600,
+            dead_letters_s=settings.dead_letter_days * 86_400,
+        )
 
     def _owner_failed(self, reason: str) -> None:
         error = None if self.orchestrator is None else self.orchestrator.failure

@@ -40,7 +40,7 @@ from perdure.workflow.code import Library
 if TYPE_CHECKING:
     from perdure.gateway.server import GatewayServer
 
-__all__ = ["ROLES", "GatewayRole", "OrchestratorRole", "Role", "TimerRole", "WorkerRole"]
+__all__ = ["ROLES", "GatewayRole", "OrchestratorRole", "Role", "TimerRole", "WorkerRole", "orchestrator_bounds"]
 
 log = structlog.get_logger("perdure.service")
 
@@ -141,6 +141,15 @@ class Role(ABC):
         ]
 
 
+def orchestrator_bounds(settings: ServiceSettings, bounds: OrchestratorSettings | None = None) -> OrchestratorSettings:
+    """These bounds, with what the environment says."""
+    return replace(
+        bounds or OrchestratorSettings(), epoch=settings.epoch,
+        retain=settings.ages, retain_per_second=settings.retain_per_second,
+        history_s=settings.history_hours * 3_600, dead_letters_s=settings.dead_letter_days * 86_400,
+    )  # fmt: skip
+
+
 class OrchestratorRole(Role):
     name = "orchestrator"
     orchestrator: Orchestrator | None = None
@@ -159,23 +168,11 @@ class OrchestratorRole(Role):
             OrchestratorPorts(self.ports.log, self.ports.store, self.ports.clock, self.topics),
             Library(self.app),
             self._decider,
-            self._bounds(),
+            replace(orchestrator_bounds(self.settings, self.bounds), owner=self.owner),
             on_failure=self._owner_failed,
         )
         await self.orchestrator.start()
         await self.orchestrator.ready()
-
-    def _bounds(self) -> OrchestratorSettings:
-        settings = self.settings
-        return replace(
-            self.bounds,
-            owner=self.owner,
-            epoch=settings.epoch,
-            retain=settings.ages,
-            retain_per_second=settings.retain_per_second,
-            history_s=settings.history_hours * 3_600,
-            dead_letters_s=settings.dead_letter_days * 86_400,
-        )
 
     def _owner_failed(self, reason: str) -> None:
         error = None if self.orchestrator is None else self.orchestrator.failure

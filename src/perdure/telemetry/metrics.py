@@ -80,7 +80,7 @@ _ALL: Final = (
     Metric("perdure_retention_failures_total", "counter", "sweeps",
            "Looks for what is too old that the store or the log broke off; they are repeated", _OWNER),
     Metric("perdure_retention_offsets_total", "counter", "offsets",
-           "Offsets that history and dead letters were let go of for their age", _OWNER, ("topic",)),
+           "Offsets that history and dead letters were let go of for their age", _OWNER),
     Metric("perdure_rejections_total", "counter", "commands", "Commands rejected, by reason", _OWNER, ("reason",)),
     Metric("perdure_store_lag_records", "gauge", "records",
            "History records committed but not stored yet, by partition", _OWNER, ("partition",)),

@@ -104,7 +104,7 @@ def test_a_follower_within_the_time_misses_nothing_and_what_is_older_goes():
             assert follower.missed == []
             start, end = await world.log.bounds(world.topics.history, 0)
             assert 0 < start < end
-            assert node.stats.retention_offsets[world.topics.history] == start
+            assert node.stats.retention_offsets == start
             (first,) = await world.log.fetch(world.topics.history, 0, start, 1)
             age_ms = world.clock.now_us() // 1_000 - first.timestamp_ms
             assert age_ms < 1_000 * (300 + 30 + 130)
@@ -163,7 +163,7 @@ def test_dead_letters_go_by_their_age_in_every_partition():
             await refused()
             await at(900)
             await refused()
-            await until(lambda: node.stats.retention_offsets[topic] == 2, 2_000)
+            await until(lambda: node.stats.retention_offsets == 2, 2_000)
             assert 1_000 < now_s() < 1_250
             for partition in range(2):
                 assert (await world.log.bounds(topic, partition))[0] == 1

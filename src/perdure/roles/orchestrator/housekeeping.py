@@ -82,8 +82,7 @@ class Housekeeping:
         ports = self._office.ports
         before_ms = (ports.clock.now_us() - round(age_s * 1e6)) // 1_000
         gone = await delete_older(ports.log, topic, self._office.partition, end, before_ms)
-        if gone:
-            self._office.stats.retention_offsets[topic] += gone
+        self._office.stats.retention_offsets += gone
 
 
 async def forget_tombstones(office: Office) -> None:

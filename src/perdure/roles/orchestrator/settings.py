@@ -76,5 +76,5 @@ class Stats:
     retention_asked: int = 0
     retention_purged: int = 0
     retention_failures: int = 0
-    retention_offsets: Counter[str] = field(default_factory=Counter)
+    retention_offsets: int = 0
     rejections: Counter[str] = field(default_factory=Counter)

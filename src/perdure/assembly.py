@@ -26,6 +26,7 @@ from perdure.core.names import Topics
 from perdure.ports.clock import Clock, Entropy
 from perdure.ports.errors import PortError
 from perdure.ports.log import Log, TopicSpec
+from perdure.ports.registry import SchemaRegistry
 from perdure.ports.store import HistoryStore, TimerStore
 from perdure.roles.activities import ActivitySettings, ActivityWorker
 from perdure.roles.activities.slots import InlineSlots, Slots, ThreadSlots
@@ -93,6 +94,7 @@ class Ports:
     entropy: Entropy
     close: Callable[[], Awaitable[None]]
     store_limits: Callable[[], Awaitable[Findings]] = _nothing_found
+    registry: SchemaRegistry | None = None  # of writers' schemas, for commands in Confluent's framing
 
 
 @dataclass(slots=True)

@@ -56,7 +56,8 @@ class World:
         self._tasks = []
 
     async def bootstrap(self, partitions=2):
-        await self.ports.log.create_topics([*topic_specs(TOPICS, partitions), TopicSpec(layout_topic(TOPICS), 1)])
+        ones = [TopicSpec(layout_topic(TOPICS), 1), TopicSpec(TOPICS.subscriptions, 1)]
+        await self.ports.log.create_topics([*topic_specs(TOPICS, partitions), *ones])
         await record_layout(self.ports.log, TOPICS, Layout(partitions))
 
     async def open_ports(self, settings, role, owner):

@@ -34,6 +34,8 @@ UNITS = (
     "names",
     "requests",
     "connections",
+    "subscriptions",
+    "messages",
 )
 
 

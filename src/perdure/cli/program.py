@@ -21,6 +21,7 @@ from perdure.cli.reading import describe, get, history, list_instances
 from perdure.cli.run import run
 from perdure.cli.starting import rerun, start
 from perdure.cli.steering import pause, purge, raise_event, resume, terminate
+from perdure.cli.subscriptions import subscriptions
 from perdure.cli.waiting import wait
 
 __all__ = ["program"]
@@ -97,3 +98,4 @@ for _name, _command in (
     ("rerun", rerun),
 ):
     program.command(_name)(_command)
+program.add_typer(subscriptions, name="subscriptions")

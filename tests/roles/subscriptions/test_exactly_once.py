@@ -5,10 +5,12 @@ import asyncio
 import pytest
 
 from perdure.adapters.memory.faults import Fault
-from perdure.roles.subscriptions import feed
-from perdure.roles.subscriptions.feed import writer_of
+from perdure.ports.log import Committed, Consumed
+from perdure.roles.subscriptions import feed, mapped
+from perdure.roles.subscriptions.feed import group_of, writer_of
+from perdure.roles.subscriptions.register import read_register
 from tests.roles.subscriptions.messages import subscribed
-from tests.roles.subscriptions.world import TOPICS, is_dead, until
+from tests.roles.subscriptions.world import SOURCE, TOPICS, is_dead, until
 
 STEPS = 40
 
@@ -37,6 +39,40 @@ async def test_a_process_that_dies_at_any_step_leaves_nothing_out_and_nothing_tw
     await service.start()
     await until(lambda: is_dead(log, service))
     await world.up()
+    await world.all_written()
+
+
+@pytest.mark.parametrize("dies_at", range(5, 25))
+async def test_one_that_dies_between_two_transactions_of_what_it_read_at_once_loses_nothing(
+    world, dies_at, monkeypatch
+):
+    monkeypatch.setattr(feed, "SUBSCRIPTION_MESSAGES_MAX", 500)
+    monkeypatch.setattr(feed, "SUBSCRIPTION_COMMIT_BYTES_MAX", 1_000)
+    await world.add()
+    await world.send(40, note="x" * 200)
+    log, service = world.process(dies_at=dies_at)
+    await service.start()
+    await until(lambda: is_dead(log, service))
+    await world.up()
+    await world.all_written()
+
+
+async def test_what_a_predecessor_commits_at_the_last_moment_is_not_written_again(world):
+    """After its successor has looked at the position, before it has opened the writer."""
+    await world.add()
+    since = (await read_register(world.log, TOPICS)).declared["orders"].since
+    await world.send(12)
+
+    async def commit_at_the_last_moment(transactional_id):
+        partition = int(transactional_id.rpartition(".")[2])
+        records = await world.log.fetch(SOURCE, partition, 0, 2)
+        commands = [mapped(record, subscribed()).outgoing(TOPICS.instances, 3) for record in records]
+        consumed = Consumed(group_of(TOPICS, "orders"), SOURCE, partition, Committed(2, since))
+        await (await world.log.open_writer(transactional_id)).commit(commands, consumed=consumed)
+
+    log, service = world.process()
+    log.before_open = commit_at_the_last_moment
+    await service.start()
     await world.all_written()
 
 

@@ -24,6 +24,7 @@ class DyingLog(MemoryLog):
 
     dies_at = 0
     steps = 0
+    before_open = None  # awaited once, before the first writer of a feed is opened
 
     def step(self):
         self.steps += 1
@@ -36,6 +37,9 @@ class DyingLog(MemoryLog):
 
     async def open_writer(self, transactional_id):
         self.step()
+        before, self.before_open = self.before_open, None
+        if before is not None:
+            await before(transactional_id)
         writer = await super().open_writer(transactional_id)
         self.step()
         return _Writer(self, writer)

@@ -27,7 +27,7 @@ from perdure.roles.subscriptions.expressions import Expression, ExpressionFailed
 from perdure.roles.subscriptions.subscription import Subscription
 from perdure.workflow.payloads import dumps, parsed
 
-__all__ = ["Mapped", "Misfit", "command_id_of", "dead_letter_of", "envelope_of", "mapped", "schema_id_of"]
+__all__ = ["Mapped", "Misfit", "command_id_of", "dead_letter_of", "envelope_of", "made_of", "mapped", "schema_id_of"]
 
 SUBSCRIPTION_HEADER: Final = "perdure-subscription"
 TRACE_HEADERS: Final = ("traceparent", "tracestate")
@@ -64,6 +64,14 @@ def mapped(record: Record, subscription: Subscription, schema: AvroSchema | None
     `schema`: the registry's, of the id that `schema_id_of` tells; else the subscription's own is taken.
     """
     envelope = envelope_of(record, _value(record.value, subscription, schema))
+    trace = tuple(each for each in record.headers if each[0] in TRACE_HEADERS and len(each[1]) <= TRACE_CHARS_MAX)
+    return made_of(envelope, subscription, command_id_of(subscription.name, record), trace)
+
+
+def made_of(
+    envelope: dict[str, Any], subscription: Subscription, command_id: str, headers: tuple[tuple[str, bytes], ...] = ()
+) -> Mapped | None:
+    """What its expressions make of an envelope. Raises Misfit."""
     if not _wanted(subscription.when, envelope):
         return None
     instance_id = _evaluated("instance_id", subscription.instance_id, envelope)
@@ -73,7 +81,6 @@ def mapped(record: Record, subscription: Subscription, schema: AvroSchema | None
     if bad is not None and bad.rejection is not None:
         raise Misfit("instance_id", f"gave {_shown(instance_id)}: {bad.rejection.message}")
     payload = _payload(_evaluated("input", subscription.input, envelope))
-    command_id = command_id_of(subscription.name, record)
     said_by = f"subscription {subscription.name}"
     command: StartWorkflow | RaiseEvent
     if subscription.workflow:
@@ -82,8 +89,7 @@ def mapped(record: Record, subscription: Subscription, schema: AvroSchema | None
         )
     else:
         command = RaiseEvent(subscription.event, payload, command_id=command_id, requested_by=said_by)
-    trace = tuple(each for each in record.headers if each[0] in TRACE_HEADERS and len(each[1]) <= TRACE_CHARS_MAX)
-    return Mapped(instance_id, command, trace)
+    return Mapped(instance_id, command, headers)
 
 
 def schema_id_of(record: Record, subscription: Subscription) -> int | None:

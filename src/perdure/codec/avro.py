@@ -118,7 +118,7 @@ def _nested_fields(cls: type) -> dict[str, type]:
 
 def _to_dict(cls: type) -> Callable[[Any], dict[str, Any]]:
     names = tuple(field.name for field in dataclasses.fields(cls))
-    values = attrgetter(*names)
+    values = attrgetter(*names) if len(names) > 1 else (lambda record: (getattr(record, names[0]),))
     inner = {name: _to_dict(kind) for name, kind in _nested_fields(cls).items()}
 
     def flat(record: Any) -> dict[str, Any]:

@@ -161,3 +161,20 @@ LETTERS_SCANNED_MAX: Final = 5_000
 
 LETTERS_SETTLED_MAX: Final = 100
 """Dead letters that one request replays or drops, each in a transaction of its own: some seconds on a slow cluster."""
+SUBSCRIPTIONS_MAX: Final = 100
+"""Subscriptions of one namespace: every subscriber is a member of a group for each, with connections of its own."""
+
+SUBSCRIPTION_BYTES_MAX: Final = 64 * 1024
+"""One subscription with its expressions and schema, as JSON: all of them are read at each start, and at each change."""
+
+EXPRESSION_BYTES_MAX: Final = 4 * 1024
+"""One expression of a subscription: it is evaluated for every message."""
+
+AVRO_SCHEMA_BYTES_MAX: Final = 256 * 1024
+"""A schema that a registry has for messages of a subscription, as JSON: it is kept in memory."""
+
+SUBSCRIPTION_MESSAGES_MAX: Final = 500
+"""Messages that become one transaction: while it is open, readers of the commands wait for it."""
+
+SUBSCRIPTION_COMMIT_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Commands and dead letters of one transaction, after which it is committed with the messages up to there."""

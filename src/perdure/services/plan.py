@@ -70,7 +70,8 @@ def make_plan(topics: Topics, wanted: Sequence[Wanted], *, copies: int, partitio
 
 def access_of(topics: Topics) -> list[Access]:
     namespace, activities = topics.namespace, topics.activities()
-    owner, worker, timer, gateway = "orchestrator", "activity-worker", "timer", "gateway"
+    owner, worker, timer, gateway, subscriber = "orchestrator", "activity-worker", "timer", "gateway", "subscriber"
+    roles = (owner, worker, timer, gateway, subscriber)
     rights = [
         Access(owner, "topic", topics.instances, False, "Read,Write,Delete,Describe"),
         Access(owner, "topic", topics.history, False, "Read,Write,Delete,Describe"),
@@ -98,15 +99,20 @@ def access_of(topics: Topics) -> list[Access]:
         Access(gateway, "topic", activities, True, "Write,Describe"),
         Access(gateway, "topic", topics.timers, False, "Write,Describe"),
         Access(gateway, "transactional-id", f"{topics.dead_letters}.", True, "Write,Describe"),
+        Access(subscriber, "topic", topics.subscriptions, False, "Read,Write,Describe"),
+        Access(subscriber, "topic", topics.instances, False, "Write,Describe"),
+        Access(subscriber, "topic", topics.dead_letters, False, "Write,Describe"),
+        Access(subscriber, "group", f"{namespace}.subscription.", True, "Read,Describe"),
+        Access(subscriber, "transactional-id", f"{namespace}.subscription", True, "Write,Describe"),
     ]
     layout = layout_topic(topics)
-    rights += [Access(role, "topic", layout, False, "Read,Describe") for role in (owner, worker, timer, gateway)]
+    rights += [Access(role, "topic", layout, False, "Read,Describe") for role in roles]
     # verify_layout compares the counts of these, whoever starts.
     counted = (topics.instances, topics.history, topics.timers, activities)
     described = {(right.principal, right.name) for right in rights}
     rights += [
         Access(role, "topic", topic, False, "Describe")
-        for role in (owner, worker, timer, gateway)
+        for role in roles
         for topic in counted
         if (role, topic) not in described
     ]
@@ -131,6 +137,11 @@ def _connections(partitions: int) -> dict[str, str]:
         "gateway": (
             "one idempotent producer, one consumer, one client: at most 3 x (brokers + 1) a process; while dead letters "
             "are replayed or dropped one transactional producer more for each of their partitions"
+        ),
+        "subscriber": (
+            "one consumer for each subscription, one transactional producer for each partition of their topics that it owns "
+            "and in which something happens, one client: each keeps at most (brokers + 1). It has to be given Read and "
+            "Describe on the topics that are subscribed to, and so has whoever adds a subscription"
         ),
         "cassandra": "one session a process: a connection to every node of the data centre, and a control connection",
     }

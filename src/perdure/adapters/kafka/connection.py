@@ -165,6 +165,8 @@ class Connection:
 
     async def _ask(self, topic: str, partition: int, request: Any) -> Any:
         """Sends to the partition's leader until it answers or time is up: leaders move, brokers restart."""
+        if partition >= await self.count(topic):
+            del self._counts[topic]  # others' topics may grow
         if not 0 <= partition < await self.count(topic):
             raise topic_missing(f"{topic}[{partition}]")
         client = await self.client()

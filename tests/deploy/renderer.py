@@ -22,6 +22,7 @@ from tests.documents.markdown import ROOT
 CHART = ROOT / "deploy" / "helm" / "perdure"
 RELEASE, NAMESPACE = "orders", "work"
 SECONDS_MAX = 120
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 PLATFORMS = {
     ("Linux", "x86_64"): "linux-amd64",
     ("Linux", "aarch64"): "linux-arm64",
@@ -49,7 +50,7 @@ def rendered(values: Manifest, folder: Path, chart: Path = CHART) -> list[Manife
     )
     if done.returncode != 0:
         raise ChartRefused(done.stderr)
-    return [each for each in yaml.safe_load_all(done.stdout) if each]
+    return [each for each in yaml.load_all(done.stdout, LOADER) if each]
 
 
 def notes(values: Manifest, folder: Path) -> str:

@@ -30,6 +30,8 @@ PLATFORMS = {
     ("Darwin", "arm64"): "darwin-arm64",
 }
 
+HOOK, SET_ASIDE = "helm.sh/hook:", "set-aside.helm.sh/hook:"
+
 Manifest = dict[str, Any]
 
 
@@ -50,7 +52,7 @@ def rendered(values: Manifest, folder: Path, chart: Path = CHART) -> list[Manife
     )
     if done.returncode != 0:
         raise ChartRefused(done.stderr)
-    return [each for each in yaml.load_all(done.stdout, LOADER) if each]
+    return [each for each in yaml.load_all(done.stdout.replace(SET_ASIDE, HOOK), LOADER) if each]
 
 
 def notes(values: Manifest, folder: Path) -> str:
@@ -69,11 +71,13 @@ def _command(chart: Path, values: Path, folder: Path) -> list[str]:
     if helm is not None:
         return [helm, "template", RELEASE, str(chart), "-n", NAMESPACE, "-f", str(values), "--kube-version", "1.29.0"]
     library = _library()
-    # The library takes Kubernetes for 1.20, whatever it is, and has no argument to say otherwise.
-    copy = folder / f"{chart.name}-any"
+    # The library takes Kubernetes for 1.20, whatever it is, and leaves hooks out: a copy of the chart asks neither.
+    copy = folder / f"{chart.name}-copy"
     shutil.copytree(chart, copy, dirs_exist_ok=True)
     about = copy / "Chart.yaml"
     about.write_text(re.sub(r"^kubeVersion: .*\n", "", about.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    for template in (copy / "templates").iterdir():
+        template.write_text(template.read_text(encoding="utf-8").replace(HOOK, SET_ASIDE))
     return [sys.executable, "-m", "tests.deploy.library", str(library), str(copy), str(values), RELEASE, NAMESPACE]
 
 

@@ -58,11 +58,17 @@ def test_a_scaler_may_not_go_below_two_of_a_service_either(render, service, keda
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"services": {"orchestrator": {"replicas": 5}}}, "services.orchestrator.replicas is 5: the orchestrator shares 4"),
+        (
+            {"services": {"orchestrator": {"replicas": 5}}},
+            "services.orchestrator.replicas is 5: the orchestrator shares 4",
+        ),
         ({"workers": {"default": {"replicas": 9}}}, "workers.default.replicas is 9: the activity-worker shares 4"),
         ({"topics": {"partitions": 1}}, "shares 1 partitions (topics.partitions)"),
         ({"workers": {"other": {}}}, "workers.default and workers.other serve the same task queue"),
-        ({"services": {"orchestrators": {}}}, "services.orchestrators is no service of this chart: there are gateway, orc"),
+        (
+            {"services": {"orchestrators": {}}},
+            "services.orchestrators is no service of this chart: there are gateway, orc",
+        ),
         ({"services": {"activity-worker": {}}}, "activity workers are pools below workers"),
         ({"kafka": {"tls": {"existingSecret": "x"}}}, "kafka.tls.existingSecret is set, but TLS is off"),
         ({"cassandra": {"tls": {"enabled": True, "keyKey": "tls.key"}}}, "needs both cassandra.tls.certificateKey and"),

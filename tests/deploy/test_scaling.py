@@ -76,7 +76,9 @@ def test_the_first_task_wakes_a_worker(of):
     tests/roles/activities/test_worker.py."""
     for scaled in of("keda").of("ScaledObject").values():
         assert kafka_trigger(scaled)["activationLagThreshold"] == "0"
-        assert kafka_trigger(scaled)["offsetResetPolicy"] == "earliest"  # else a group that is new counts nothing as lag
+        assert (
+            kafka_trigger(scaled)["offsetResetPolicy"] == "earliest"
+        )  # else a group that is new counts nothing as lag
 
 
 @pytest.mark.parametrize("partitions", [1, 2, 4, 16, 64])

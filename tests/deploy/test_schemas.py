@@ -27,7 +27,9 @@ def validators(path):
 def faults(manifest, path):
     validator = validators(FOLDER / "keda.json" if manifest["apiVersion"].startswith("keda.sh/") else path)
     found = validator[manifest["kind"]].iter_errors(manifest)
-    return [f"{manifest['kind']} {manifest['metadata']['name']}: {each.instance_path}: {each.message}" for each in found]
+    return [
+        f"{manifest['kind']} {manifest['metadata']['name']}: {each.instance_path}: {each.message}" for each in found
+    ]
 
 
 @pytest.mark.parametrize("path", KUBERNETES, ids=lambda path: path.stem)

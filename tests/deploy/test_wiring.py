@@ -20,7 +20,9 @@ def test_names_are_unique_and_short_enough(manifests):
 def test_a_deployment_selects_its_own_pods_and_nobody_elses(manifests):
     pods = dict(manifests.pods())
     for name, deployment in manifests.of("Deployment").items():
-        chosen = [other for other, pod in pods.items() if selects(deployment["spec"]["selector"], pod["metadata"]["labels"])]
+        chosen = [
+            other for other, pod in pods.items() if selects(deployment["spec"]["selector"], pod["metadata"]["labels"])
+        ]
         assert chosen == [name]
 
 
@@ -43,7 +45,7 @@ def test_a_budget_always_lets_one_pod_go_and_keeps_the_others(manifests):
 
 
 def test_pods_are_spread_over_zones_and_nodes_by_their_own_labels(manifests):
-    for _, deployment in manifests.of("Deployment").items():
+    for deployment in manifests.of("Deployment").values():
         pod = deployment["spec"]["template"]
         spread = pod["spec"]["topologySpreadConstraints"]
         assert [each["topologyKey"] for each in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
@@ -51,7 +53,9 @@ def test_pods_are_spread_over_zones_and_nodes_by_their_own_labels(manifests):
 
 
 def test_a_gateways_service_leads_to_the_gateways_port(manifests):
-    gateways = [each for each in manifests.of("Deployment").values() if each["metadata"]["labels"][COMPONENT] == "gateway"]
+    gateways = [
+        each for each in manifests.of("Deployment").values() if each["metadata"]["labels"][COMPONENT] == "gateway"
+    ]
     assert len(manifests.of("Service")) == len(gateways)
     for service in manifests.of("Service").values():
         [gateway] = gateways
@@ -81,7 +85,9 @@ def test_policies_open_ports_that_containers_have(manifests):
 
 
 def test_policies_let_out_to_names_kafka_cassandra_the_collector_and_what_was_asked_for(of):
-    ports = lambda policy: [[each["port"] for each in rule["ports"]] for rule in policy["spec"]["egress"]]
+    def ports(policy):
+        return [[each["port"] for each in rule["ports"]] for rule in policy["spec"]["egress"]]
+
     secured, pools = of("secured").of("NetworkPolicy"), of("pools").of("NetworkPolicy")
     assert ports(secured["orders-perdure-timer"]) == [[53, 53], [9093, 9094], [9042], [443]]
     assert ports(secured["orders-perdure-bootstrap"]) == [[53, 53], [9093, 9094], [9042]]
@@ -141,7 +147,9 @@ def test_a_pod_is_given_longer_than_its_drain_before_it_is_killed(manifests):
         pod = deployment["spec"]["template"]["spec"]
         [container] = pod["containers"]
         drain = float(next(each["value"] for each in container["env"] if each["name"] == "PERDURE_DRAIN_SECONDS"))
-        pause = container.get("lifecycle", {"preStop": {"exec": {"command": ["sleep", "0"]}}})["preStop"]["exec"]["command"][1]
+        pause = container.get("lifecycle", {"preStop": {"exec": {"command": ["sleep", "0"]}}})["preStop"]["exec"][
+            "command"
+        ][1]
         assert pod["terminationGracePeriodSeconds"] > drain + CUT_OFF_SECONDS + float(pause), name
 
 

@@ -58,7 +58,7 @@ def test_hooks_are_there_and_are_hooks(plain, tmp_path):
 def test_values_are_held_to_the_charts_schema(plain, tmp_path):
     (plain / "values.schema.json").write_text('{"properties": {"n": {"type": "integer"}}}')
     rendered({"n": 2}, tmp_path, plain)
-    with pytest.raises(ChartRefused, match="n: Invalid type"):
+    with pytest.raises(ChartRefused, match=r"schema[\s\S]*\bn\b"):
         rendered({"n": "two"}, tmp_path, plain)
 
 

@@ -71,6 +71,8 @@ class Service:
 class Cluster:
     """One namespace on the brokers, and the processes that a test has started on it."""
 
+    app = "orders:app"
+
     def __init__(self, kafka_address, cassandra_address, namespace, ledger):
         self.ledger = ledger
         ledger.touch()
@@ -98,7 +100,7 @@ class Cluster:
         )  # fmt: skip
 
     def run(self, role, *arguments, **environ):
-        app = ("--app", "orders:app") if role in ("orchestrator", "activity-worker") else ()
+        app = ("--app", self.app) if role in ("orchestrator", "activity-worker") else ()
         return self.start("-m", "perdure", "run", role, *app, "--json", *arguments, **environ)
 
     def start(self, *command, **environ):

@@ -25,9 +25,11 @@ from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.structs import TopicPartition
 
 from perdure.adapters.kafka.clients import close_client, mend
-from perdure.adapters.kafka.errors import topic_missing, unreachable
+from perdure.adapters.kafka.errors import forbidden, refused, topic_missing, unreachable
 from perdure.adapters.kafka.records import Place
+from perdure.adapters.kafka.refusals import why_refused
 from perdure.adapters.kafka.settings import KafkaSettings
+from perdure.ports.errors import LogUnavailable
 
 __all__ = ["FETCH_BYTES_MAX", "READ_COMMITTED", "Connection"]
 
@@ -66,7 +68,8 @@ class Connection:
                 await client.bootstrap()
             connected = True
         except (KafkaError, TimeoutError) as error:
-            raise unreachable(self.settings.servers, error) from error
+            why = await why_refused(self.settings)
+            raise (refused(self.settings.servers, why) if why else unreachable(self.settings.servers, error)) from error
         finally:
             if not connected:
                 await close_client(client)
@@ -107,8 +110,11 @@ class Connection:
             raise unreachable(self.settings.servers, None)
         partitions = client.cluster.partitions_for_topic(topic)
         if partitions is None:
+            unauthorized = topic in client.cluster.unauthorized_topics
             if not tracked:
                 client._topics.discard(topic)
+            if unauthorized:
+                raise LogUnavailable(forbidden(f"topic {topic}", "Describe"))
             return None
         return len(partitions)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -43,3 +44,21 @@ def cluster(brokers, namespace, tmp_path):
     made = SecuredCluster(brokers, namespace, tmp_path / "ledger")
     yield made
     made.close()
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """Of this process, for what is tried in it."""
+
+    def put(cluster, user, *, cassandra="", changed=None):
+        for name in [each for each in os.environ if each.startswith("PERDURE_")]:
+            monkeypatch.delenv(name)
+        wanted = {**cluster.environ, **cluster.as_user(user)}
+        if cassandra:
+            wanted["PERDURE_CASSANDRA_USERNAME"] = cassandra
+            wanted["PERDURE_CASSANDRA_PASSWORD"] = cluster.brokers.cassandra["passwords"][cassandra]
+        for name, value in {**wanted, **(changed or {})}.items():
+            if name.startswith("PERDURE_") and value:
+                monkeypatch.setenv(name, value)
+
+    return put

@@ -19,7 +19,7 @@ from perdure.adapters.kafka import KafkaSecurity, KafkaSettings
 from perdure.codec.avro import encode
 from perdure.core.commands import StartWorkflow
 from tests.brokers.secured import ADMIN, secrets_of
-from tests.integration.services.processes import Cluster
+from tests.integration.services.processes import Cluster, Service
 from tests.security.rights import Giver, rights_in
 
 HERE = Path(__file__).parent
@@ -133,14 +133,27 @@ class SecuredCluster(Cluster):
     def take(self, rights):
         asyncio.run(self.brokers.giver().take(rights))
 
+    def start(self, *command, **environ):
+        """As every process of a cluster; None for a variable leaves it out."""
+        wanted = {**self.environ, **environ}
+        service = Service(command, {name: value for name, value in wanted.items() if value is not None})
+        self._services.append(service)
+        return service
+
+    def start_command(self, *arguments, user="bootstrap", **environ):
+        """A command that is not waited for."""
+        return self.start("-m", "perdure", *arguments, **{**self.as_user(user), **environ})
+
     @contextmanager
-    def client(self, user="client"):
+    def client(self, user="client", **environ):
         """Over the log, as this user, in this process."""
         kept = dict(os.environ)
-        os.environ.update({name: value for name, value in self.environ.items() if name.startswith("PERDURE_")})
-        os.environ.update(self.as_user(user))
+        wanted = {**self.environ, **self.as_user(user), **environ}
+        for name, value in wanted.items():
+            if name.startswith("PERDURE_") and value is not None:
+                os.environ[name] = value
         try:
-            with wf.DaprWorkflowClient(self.environ["PERDURE_LOG"]) as client:
+            with wf.DaprWorkflowClient(wanted["PERDURE_LOG"]) as client:
                 yield client
         finally:
             os.environ.clear()
@@ -154,8 +167,8 @@ class SecuredCluster(Cluster):
         """As a program of somebody's: `records` are (key, value) by the last part of the topic's name."""
         settings = KafkaSettings((self.brokers.kafka_address("SASLTLS"),), self.security(user), f"test-{user}")
         producer = AIOKafkaProducer(**settings.client_options(), acks="all", enable_idempotence=True)
-        await producer.start()
         try:
+            await producer.start()
             sent = [
                 await producer.send(f"{self.namespace}.{topic}", value, key=key)
                 for topic, each in records.items()

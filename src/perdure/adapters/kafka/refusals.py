@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 
-from aiokafka.conn import create_conn
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import (
     IllegalSaslStateError,
     KafkaError,
@@ -26,6 +26,10 @@ ASK_SECONDS_MAX = 5.0
 """For all servers together: the caller has waited already."""
 
 
+CLOSE_SECONDS_MAX = 1.0
+"""Until a connection is closed: one that a loop ends with complains."""
+
+
 async def why_refused(settings: KafkaSettings) -> str:
     """The rest of a sentence about the servers; "" where nobody answers at all, or nothing is wrong now."""
     options = settings.client_options()
@@ -35,17 +39,24 @@ async def why_refused(settings: KafkaSettings) -> str:
         async with asyncio.timeout(ASK_SECONDS_MAX):
             for server in settings.servers:
                 host, _, port = server.rpartition(":")
-                try:
-                    connection = await create_conn(host.strip("[]"), int(port), **options)
-                    try:
-                        await connection.send(MetadataRequest([]))
-                    finally:
-                        connection.close()
-                except (OSError, KafkaError, TimeoutError) as error:
-                    if why := _why(error, settings.security):
-                        return why
+                connection = AIOKafkaConnection(host.strip("[]"), int(port), **options)
+                if why := await _asked(connection, settings.security):
+                    return why
     except TimeoutError:
         pass
+    return ""
+
+
+async def _asked(connection: AIOKafkaConnection, security: KafkaSecurity) -> str:
+    try:
+        await connection.connect()
+        await connection.send(MetadataRequest([]))
+    except (OSError, KafkaError, TimeoutError) as error:
+        return _why(error, security)
+    finally:
+        closed = connection.close()
+        if connection._protocol is not None:  # else there never was a connection
+            await asyncio.wait({closed}, timeout=CLOSE_SECONDS_MAX)
     return ""
 
 

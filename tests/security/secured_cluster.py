@@ -115,7 +115,7 @@ class SecuredCluster(Cluster):
 
     @property
     def said_by_all(self):
-        return "".join([*self.commands, *(each.said for each in self._services)])
+        return "".join([*self.commands, *(each.said + "".join(each.output) for each in self._services)])
 
     @cache
     def plan(self):

@@ -29,13 +29,18 @@ class Service:
             text=True,
         )
         self._lines = queue.Queue()
+        self.output = []
         self.errors = []
         self._readers = [
-            threading.Thread(target=self._read, args=(self.process.stdout, self._lines.put), daemon=True),
+            threading.Thread(target=self._read, args=(self.process.stdout, self._take_line), daemon=True),
             threading.Thread(target=self._read, args=(self.process.stderr, self.errors.append), daemon=True),
         ]
         for reader in self._readers:
             reader.start()
+
+    def _take_line(self, line):
+        self.output.append(line)
+        self._lines.put(line)
 
     def ready(self):
         """What it told when it was ready."""

@@ -29,7 +29,7 @@ from perdure.adapters.kafka.errors import forbidden, refused, topic_missing, unr
 from perdure.adapters.kafka.records import Place
 from perdure.adapters.kafka.refusals import why_refused
 from perdure.adapters.kafka.settings import KafkaSettings
-from perdure.ports.errors import LogUnavailable
+from perdure.ports.errors import Forbidden
 
 __all__ = ["FETCH_BYTES_MAX", "READ_COMMITTED", "Connection"]
 
@@ -114,7 +114,7 @@ class Connection:
             if not tracked:
                 client._topics.discard(topic)
             if unauthorized:
-                raise LogUnavailable(forbidden(f"topic {topic}", "Describe"))
+                raise Forbidden(forbidden(f"topic {topic}", "Describe"))
             return None
         return len(partitions)
 
@@ -146,6 +146,14 @@ class Connection:
                 if end >= self._committed.get((topic, partition), 0):
                     return start, end
                 await asyncio.sleep(COMMIT_POLL_SECONDS)
+
+    async def check_readable(self, topic: str) -> None:
+        """Raises Forbidden where this user may not read the topic: a group's member would wait for ever, and not say why."""
+        _, end = await self.bounds(topic, 0)
+        try:
+            await self.fetch(topic, 0, end)
+        except OffsetOutOfRangeError:
+            pass  # it is being cut, or made anew: readers find out
 
     async def delete_before(self, topic: str, partition: int, offset: int) -> None:
         """Raises OffsetOutOfRangeError beyond the end."""

@@ -16,7 +16,15 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from perdure.ports.errors import CommitFailed, Fenced, LogUnavailable, PortError, RecordTooLarge, TopicMissing
+from perdure.ports.errors import (
+    CommitFailed,
+    Fenced,
+    Forbidden,
+    LogUnavailable,
+    PortError,
+    RecordTooLarge,
+    TopicMissing,
+)
 
 __all__ = [
     "FORBIDDEN", "forbidden", "is_fenced", "reason", "refused", "refused_write", "topic_missing", "unreachable",
@@ -92,7 +100,7 @@ def refused(servers: tuple[str, ...], why: str) -> LogUnavailable:
 
 def unreachable(servers: tuple[str, ...], error: BaseException | None) -> LogUnavailable:
     if isinstance(error, FORBIDDEN):
-        return LogUnavailable(forbidden(_named(error), "use"))
+        return Forbidden(forbidden(_named(error), "use"))
     why = reason(error) if isinstance(error, KafkaError) else "no answer in time"
     return LogUnavailable(
         f"Kafka at {', '.join(servers)} cannot be used ({why}): check the address (PERDURE_LOG, or "

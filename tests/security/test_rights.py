@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from functools import partial
 
 import httpx
 import pytest
@@ -48,12 +49,19 @@ def day(brokers, tmp_path_factory):
         cluster.environ |= {
             "PERDURE_GATEWAY_TOKENS_FILE": str(folder / "tokens"),
             "PERDURE_LOG_LEVEL": "DEBUG",
+            "PERDURE_DEAD_LETTER_DAYS": "0.0003",  # half a minute: old ones are deleted within the day
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
         }
         cluster.bootstrap()
         made = Day(cluster, receiver)
         yield _lived(made)
     cluster.close()
+
+
+def needed(cluster):
+    """All but one: the layout is written by `perdure upgrade` only where an older release has bootstrapped."""
+    layout = f"{cluster.namespace}.layout"
+    return {each for each in cluster.rights() if (each.user, each.operation, each.name) != ("upgrade", "Write", layout)}
 
 
 def _lived(day):
@@ -69,7 +77,7 @@ def _lived(day):
             for role in ("activity-worker", "timer", "gateway"):
                 day.keep(httpx.get(f"{told[role]['probes']}/{where}", timeout=60))
         beginning = f"{cluster.namespace}."
-        granted = set(cluster.rights())
+        granted = needed(cluster)
         wait_until(
             lambda: granted <= used_rights(beginning),
             f"used: {', '.join(sorted(map(str, granted - used_rights(beginning))))}",
@@ -95,14 +103,26 @@ def _work(cluster, http, services):
     starts = [(b"by-producer", start_record("child", "8"))] * (OrchestratorSettings().delete_every + 100)
     asyncio.run(cluster.send("producer", {"instances": starts}))
     assert completed(http, "by-producer")["serializedOutput"] == "8"
-    garbage = [(b"stranger", b"\x00 nothing that anybody can read")]
-    asyncio.run(cluster.send("admin", dict.fromkeys(("instances", "activities", "timers"), garbage)))
+    for topic in ("instances", "activities", "timers"):
+        wait_until(partial(_replayed, cluster, http, topic), f"a dead letter of {topic} is replayed")
+    done = cluster.perdure("upgrade", "--check", user="upgrade")
+    assert done.returncode == 0, done.stderr
     for number in range(4):
         ended = completed(http, f"family-{number}")
         assert (ended["runtimeStatus"], ended["serializedOutput"]) == ("COMPLETED", '[0,1,2,"now"]')
     assert http.get("/v1/instances", params={"name": "family"}).json()["instances"]
     events = http.get("/v1/instances/family-0/history").json()["events"]
     assert {each["requested_by"] for each in events if each["type"] in ("WorkflowStarted", "EventRaised")} == {"ann"}
+
+
+def _replayed(cluster, http, topic):
+    """A record that nobody can read becomes a dead letter, and is sent again; old letters go, so it may take two."""
+    asyncio.run(cluster.send("admin", {topic: [(b"stranger", b"\x7f nothing that anybody can read")]}))
+    origin = f"{cluster.namespace}.{topic}"
+    answer = http.get("/v1/dead-letters", params={"origin": origin, "state": "open"})
+    assert answer.status_code == 200, answer.text
+    letters = answer.json()["letters"]
+    return letters and http.post(f"/v1/dead-letters/{letters[-1]['id']}/replay").status_code == 200
 
 
 def _start(http, workflow, instance_id):
@@ -120,7 +140,7 @@ def test_the_rights_of_the_plan_are_enough_for_a_day_with_a_takeover_and_dead_le
 
 
 def test_each_right_of_the_plan_is_used_for_what_it_is_and_no_other_one(day):
-    assert used_rights(f"{day.cluster.namespace}.") == set(day.cluster.rights())
+    assert used_rights(f"{day.cluster.namespace}.") == needed(day.cluster)
 
 
 def test_one_right_too_many_would_be_seen(day):

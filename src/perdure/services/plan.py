@@ -83,7 +83,8 @@ def access_of(topics: Topics) -> list[Access]:
         Access(owner, "topic", activities, True, "Write"),
         Access(owner, "topic", topics.timers, False, "Write"),
         Access(owner, "topic", topics.replies, False, "Write"),
-        Access(owner, "topic", topics.dead_letters, False, "Write"),
+        Access(owner, "topic", topics.dead_letters, False, "Read,Write,Delete"),
+        Access(owner, "topic", topics.dead_letter_marks, False, "Read,Delete"),
         Access(owner, "group", f"{namespace}.orchestrator", False, "Read"),
         Access(owner, "transactional-id", f"{namespace}.orchestrator.", True, "Write"),
         Access(worker, "topic", activities, True, "Read,Write,Delete"),
@@ -95,8 +96,14 @@ def access_of(topics: Topics) -> list[Access]:
         Access(timer, "topic", topics.instances, False, "Write"),
         Access(timer, "topic", topics.dead_letters, False, "Write"),
         Access(timer, "group", f"{namespace}.timer", False, "Read"),
+        # Dead letters: read, and sent again to where they came from, in a transaction with their mark.
+        Access(gateway, "topic", topics.dead_letters, False, "Read"),
+        Access(gateway, "topic", topics.dead_letter_marks, False, "Read,Write"),
+        Access(gateway, "topic", activities, True, "Write"),
+        Access(gateway, "topic", topics.timers, False, "Write"),
+        Access(gateway, "transactional-id", f"{topics.dead_letters}.", True, "Write"),
     ]
-    # A client over the log asks as the gateway does, but for the layout; a producer of starts hears no answer.
+    # A client over the log asks as the gateway does; a producer of starts hears no answer.
     for client in (gateway, "client"):
         rights += [
             Access(client, "topic", topics.instances, False, "Write"),
@@ -105,7 +112,7 @@ def access_of(topics: Topics) -> list[Access]:
         ]
     rights.append(Access("producer", "topic", topics.instances, False, "Write"))
     layout = layout_topic(topics)
-    rights += [Access(role, "topic", layout, False, "Read") for role in (owner, worker, timer, gateway)]
+    rights += [Access(role, "topic", layout, False, "Read") for role in (owner, worker, timer, gateway, "client")]
     # verify_layout compares the counts of these, whoever starts.
     counted = (topics.instances, topics.history, topics.timers, activities)
     seen = {(right.principal, right.name) for right in rights}
@@ -115,6 +122,9 @@ def access_of(topics: Topics) -> list[Access]:
         for topic in counted
         if (role, topic) not in seen
     ]
+    # Who is a member, and what it reads, Kafka tells of groups that may be described.
+    rights.append(Access("upgrade", "topic", layout, False, "Read,Write"))
+    rights.append(Access("upgrade", "group", f"{namespace}.", True, "Describe"))
     rights.append(Access("bootstrap", "topic", f"{namespace}.", True, "Create,AlterConfigs,Read,Write"))
     return rights
 
@@ -138,6 +148,9 @@ def _connections(partitions: int) -> dict[str, str]:
         ),
         "activity-worker": "one idempotent producer, one consumer, one client: at most 3 x (brokers + 1) a process",
         "timer": "one idempotent producer, one consumer, one client: at most 3 x (brokers + 1) a process",
-        "gateway": "one idempotent producer, one consumer, one client: at most 3 x (brokers + 1) a process",
+        "gateway": (
+            "one idempotent producer, one consumer, one client: at most 3 x (brokers + 1) a process; while dead letters "
+            "are replayed or dropped one transactional producer more for each of their partitions"
+        ),
         "cassandra": "one session a process: a connection to every node of the data centre, and a control connection",
     }

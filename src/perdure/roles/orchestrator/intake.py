@@ -13,7 +13,7 @@ from typing import Any
 from perdure.codec.avro import DecodeError, decode
 from perdure.codec.confluent import FRAME, WriterSchema, schema_id
 from perdure.codec.json_commands import command_from_json
-from perdure.core.commands import ClientCommand, Command, InspectInstance
+from perdure.core.commands import ClientCommand, Command, InspectInstance, PurgeWorkflow
 from perdure.core.limits import (
     COMMAND_ID_BYTES_MAX,
     DERIVED_ID_BYTES_MAX,

@@ -115,7 +115,7 @@ class SecuredCluster(Cluster):
 
     @property
     def said_by_all(self):
-        return "".join([*self.commands, *(each.said + "".join(each.output) for each in self._services)])
+        return "".join([*self.commands, *(each.said + "".join(each.output) for each in self.services)])
 
     @cache
     def plan(self):
@@ -137,7 +137,7 @@ class SecuredCluster(Cluster):
         """As every process of a cluster; None for a variable leaves it out."""
         wanted = {**self.environ, **environ}
         service = Service(command, {name: value for name, value in wanted.items() if value is not None})
-        self._services.append(service)
+        self.services.append(service)
         return service
 
     def start_command(self, *arguments, user="bootstrap", **environ):

@@ -30,9 +30,11 @@ SERVICES = ("orchestrator", "activity-worker", "timer", "gateway")
 def ready(brokers, tmp_path_factory):
     """One namespace for all: each test gives back the rights that it takes."""
     made = SecuredCluster(brokers, f"t{os.getpid()}x{os.urandom(3).hex()}", tmp_path_factory.mktemp("apart") / "ledger")
-    made.bootstrap()
-    yield made
-    made.close()
+    try:
+        made.bootstrap()
+        yield made
+    finally:
+        made.close()
 
 
 def log_of(cluster, user):

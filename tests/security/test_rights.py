@@ -49,13 +49,15 @@ def day(brokers, tmp_path_factory):
         cluster.environ |= {
             "PERDURE_GATEWAY_TOKENS_FILE": str(folder / "tokens"),
             "PERDURE_LOG_LEVEL": "DEBUG",
+            "PERDURE_HISTORY_HOURS": "0",  # nobody follows it: it goes once it is stored
             "PERDURE_DEAD_LETTER_DAYS": "0.0003",  # half a minute: old ones are deleted within the day
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
         }
-        cluster.bootstrap()
-        made = Day(cluster, receiver)
-        yield _lived(made)
-    cluster.close()
+        try:
+            cluster.bootstrap()
+            yield _lived(Day(cluster, receiver))
+        finally:
+            cluster.close()
 
 
 def needed(cluster):

@@ -34,6 +34,9 @@ UNITS = (
     "names",
     "requests",
     "connections",
+    "records",
+    "fields",
+    "schemas",
 )
 
 

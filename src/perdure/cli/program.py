@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from perdure.cli.bootstrap import bootstrap
 from perdure.cli.dev import dev
 from perdure.cli.exits import Exit, exit_of
+from perdure.cli.letters import dead_letters
 from perdure.cli.output import note, shown
 from perdure.cli.reading import describe, get, history, list_instances
 from perdure.cli.run import run
@@ -99,3 +100,4 @@ for _name, _command in (
     ("rerun", rerun),
 ):
     program.command(_name)(_command)
+program.add_typer(dead_letters, name="dead-letters")

@@ -19,6 +19,7 @@ from perdure.codec.encoder import Encoder
 from perdure.codec.versions import OLDEST
 from perdure.core.names import Topics
 from perdure.core.replies import InstanceSnapshot, Reply
+from perdure.letters import LetterFilter, LetterPage, LetterRecord, Settlement, Settling
 from perdure.ports.clock import Clock, Entropy
 from perdure.ports.errors import PortError
 from perdure.ports.log import Log
@@ -70,6 +71,18 @@ class ConnectingTransport(Transport):
     async def history(self, instance_id: str) -> Sequence[Any]:
         del instance_id
         raise GatewayNeeded("a history comes")
+
+    async def list_letters(self, where: LetterFilter, limit: int, after: str = "") -> LetterPage:
+        return await (await self._connected()).list_letters(where, limit, after)
+
+    async def letter(self, letter_id: str) -> LetterRecord | None:
+        return await (await self._connected()).letter(letter_id)
+
+    async def settle_letters(
+        self, letter_ids: Sequence[str], settling: Settling, *, request: str, requested_by: str = ""
+    ) -> Sequence[Settlement]:
+        connected = await self._connected()
+        return await connected.settle_letters(letter_ids, settling, request=request, requested_by=requested_by)
 
     async def check(self) -> None:
         await (await self._connected()).check()

@@ -23,6 +23,7 @@ from perdure.core.limits import LIST_PAGE_BYTES_MAX, REQUEST_RESEND_SECONDS
 from perdure.core.names import Topics, partition_of
 from perdure.core.replies import InstanceSnapshot, Reply
 from perdure.core.rows import InstanceRow
+from perdure.letters import DeadLetters, LetterFilter, LetterPage, LetterRecord, Settlement, Settling
 from perdure.ports.clock import Clock, Entropy
 from perdure.ports.log import Log
 from perdure.ports.store import Filter, HistoryStore, Page
@@ -54,6 +55,7 @@ class LogTransport(Transport):
         learn: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self.ids = IdMint(clock, entropy)
+        self.letters = DeadLetters(log, topics, clock)
         self._log = log
         self._store = store
         self._clock = clock
@@ -134,6 +136,20 @@ class LogTransport(Transport):
         if known is None:
             raise InstanceNotFound(f"no workflow instance has the ID '{instance_id}'")
         return await stored_history(self._store, instance_id, known)
+
+    async def list_letters(self, where: LetterFilter, limit: int, after: str = "") -> LetterPage:
+        self._check_open()
+        return await self.letters.page(where, limit, after)
+
+    async def letter(self, letter_id: str) -> LetterRecord | None:
+        self._check_open()
+        return await self.letters.get(letter_id)
+
+    async def settle_letters(
+        self, letter_ids: Sequence[str], settling: Settling, *, request: str, requested_by: str = ""
+    ) -> Sequence[Settlement]:
+        self._check_open()
+        return await self.letters.settle(letter_ids, settling, request=request, requested_by=requested_by)
 
     async def check(self) -> None:
         await self.open()

@@ -87,7 +87,7 @@ def _writers(version: int) -> Mapping[type, tuple[bytes, Any, ToDict]]:
 
 def _to_dict(cls: type) -> ToDict:
     names = tuple(field.name for field in dataclasses.fields(cls))
-    values = attrgetter(*names)
+    values = attrgetter(*names) if len(names) > 1 else (lambda record: (getattr(record, names[0]),))
     inner = {name: _to_dict(kind) for name, kind in nested_fields(cls).items()}
 
     def flat(record: Any) -> dict[str, Any]:

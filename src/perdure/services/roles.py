@@ -158,10 +158,22 @@ class OrchestratorRole(Role):
     async def start(self) -> None:
         self._decider = self.make_decider()
         self.orchestrator = Orchestrator(
-            OrchestratorPorts(self.ports.log, self.ports.store, self.ports.clock, self.topics, self.ports.encode),
+            OrchestratorPorts(
+                self.ports.log,
+                self.ports.store,
+                self.ports.clock,
+                self.topics,
+                registry=self.ports.registry,
+                encode=self.ports.encode,
+            ),
             Library(self.app),
             self._decider,
-            replace(self.bounds, owner=self.owner, epoch=self.settings.epoch),
+            replace(
+                self.bounds,
+                owner=self.owner,
+                epoch=self.settings.epoch,
+                registry_patience_s=self.settings.schema_registry_seconds,
+            ),
             on_failure=self._owner_failed,
         )
         await self.orchestrator.start()
@@ -374,6 +386,10 @@ class GatewayRole(Role):
         if self.transport is not None:
             await self.transport.check()
         return ""
+
+    async def samples(self) -> list[Sample]:
+        settled = [] if self.transport is None else of_stats(self.transport.letters.stats)
+        return [*settled, *await super().samples()]
 
     @property
     def tells(self) -> Mapping[str, str]:

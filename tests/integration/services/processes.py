@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-READY_SECONDS = 60
+READY_SECONDS = float(os.environ.get("PERDURE_FAULT_PATIENCE", "60"))
 
 
 class Service:

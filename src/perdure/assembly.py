@@ -52,23 +52,10 @@ if TYPE_CHECKING:
     from perdure.services.settings import ServiceSettings
 
 __all__ = [
-    "Engine",
-    "EngineFailed",
-    "EngineSettings",
-    "Findings",
-    "Ports",
-    "cassandra_settings",
-    "check_log_limits",
-    "kafka_cassandra_ports",
-    "kafka_log",
-    "kafka_settings",
-    "memory_ports",
-    "read_database",
-    "relax_collector",
-    "sqlite_ports",
-    "system_clock",
-    "topic_specs",
-]
+    "Engine", "EngineFailed", "EngineSettings", "Findings", "Ports", "cassandra_settings", "check_log_limits",
+    "kafka_cassandra_ports", "kafka_log", "kafka_settings", "memory_ports", "read_database", "relax_collector",
+    "sqlite_ports", "system_clock", "topic_specs",
+]  # fmt: skip
 
 log = structlog.get_logger("perdure.engine")
 

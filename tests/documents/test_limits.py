@@ -36,6 +36,9 @@ UNITS = (
     "connections",
     "subscriptions",
     "messages",
+    "records",
+    "fields",
+    "schemas",
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from perdure.assembly import Ports
@@ -31,6 +32,7 @@ from perdure.services.role import Positions, Role
 from perdure.services.samples import Sample, of_stats
 from perdure.services.settings import ServiceSettings
 from perdure.services.subscribing import SubscriberRole
+from perdure.services.write_version import learn_write_version
 from perdure.workflow.app import App
 from perdure.workflow.code import Library
 
@@ -62,10 +64,22 @@ class OrchestratorRole(Role):
     async def start(self) -> None:
         self._decider = self.make_decider()
         self.orchestrator = Orchestrator(
-            OrchestratorPorts(self.ports.log, self.ports.store, self.ports.clock, self.topics),
+            OrchestratorPorts(
+                self.ports.log,
+                self.ports.store,
+                self.ports.clock,
+                self.topics,
+                registry=self.ports.registry,
+                encode=self.ports.encode,
+            ),
             Library(self.app),
             self._decider,
-            replace(self.bounds, owner=self.owner, epoch=self.settings.epoch),
+            replace(
+                self.bounds,
+                owner=self.owner,
+                epoch=self.settings.epoch,
+                registry_patience_s=self.settings.schema_registry_seconds,
+            ),
             on_failure=self._owner_failed,
         )
         await self.orchestrator.start()
@@ -143,6 +157,7 @@ class WorkerRole(Role):
             settings=replace(self.bounds, drain_timeout_s=settings.drain_seconds * DRAIN_SHARE),
             on_exhausted=lambda: self.fail("too many activities hold a thread past their time-out"),
             on_failure=self.failed,
+            encode=self.ports.encode,
         )
         await self.worker.start()
 
@@ -185,6 +200,7 @@ class TimerRole(Role):
             topics=self.topics,
             settings=replace(self.bounds, epoch=self.settings.epoch),
             on_failure=self.failed,
+            encode=self.ports.encode,
         )
         await self.timers.start()
 
@@ -250,7 +266,10 @@ class GatewayRole(Role):
         from perdure.gateway.server import AddressInUse, GatewayServer  # noqa: PLC0415
 
         ports = self.ports
-        self.transport = LogTransport(ports.log, ports.store, self.topics, ports.entropy, ports.clock)
+        self.transport = LogTransport(
+            ports.log, ports.store, self.topics, ports.entropy, ports.clock, encode=ports.encode,
+            learn=partial(learn_write_version, ports.log, self.topics, ports.encode),
+        )  # fmt: skip
         self.transport.on_end = self.failed
         await self.transport.open()
         client = AsyncWorkflowClient(self.transport, app=self.app)
@@ -273,6 +292,10 @@ class GatewayRole(Role):
         if self.transport is not None:
             await self.transport.check()
         return ""
+
+    async def samples(self) -> list[Sample]:
+        settled = [] if self.transport is None else of_stats(self.transport.letters.stats)
+        return [*settled, *await super().samples()]
 
     @property
     def tells(self) -> Mapping[str, str]:

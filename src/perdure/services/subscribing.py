@@ -37,7 +37,11 @@ class SubscriberRole(Role):
     async def start(self) -> None:
         path = self.settings.subscriptions
         self.service = SubscriberService(
-            log=self.ports.log, topics=self.topics, registry=self.ports.registry, settings=self.bounds
+            log=self.ports.log,
+            topics=self.topics,
+            registry=self.ports.registry,
+            settings=self.bounds,
+            encode=self.ports.encode,
         )
         if path is not None:
             wanted = await asyncio.to_thread(read_subscription_file, path, self.topics)

@@ -32,6 +32,7 @@ from typing import Final
 
 import structlog
 
+from perdure.codec.encoder import Encoder
 from perdure.core.limits import SUBSCRIPTION_COMMIT_BYTES_MAX, SUBSCRIPTION_MESSAGES_MAX
 from perdure.core.names import Topics
 from perdure.ports.errors import Fenced, LogClosed, NotAssigned, OffsetOutOfRange, PortError
@@ -68,6 +69,7 @@ class Office:
     schemas: WriterSchemas
     settings: SubscriberSettings
     stats: SubscriberStats
+    encode: Encoder
 
 
 class _BeyondTheEnd(PortError):
@@ -237,7 +239,7 @@ class Feed:
         if found is None:
             batch.passed_over += 1
             return
-        batch.put(found.outgoing(office.topics.instances, instances))
+        batch.put(found.outgoing(office.topics.instances, instances, office.encode))
         batch.started += bool(subscription.workflow)
         batch.raised += bool(subscription.event)
 

@@ -8,12 +8,12 @@ bytes. `dead_letter_of` makes its dead letter: the message as it was, with `perd
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
 
-from perdure.codec.avro import encode
+from perdure.codec.encoder import Encoder, HeldBack
 from perdure.core.clipping import clipped
 from perdure.core.commands import RaiseEvent, StartWorkflow
 from perdure.core.errors import PayloadError, PerdureError
@@ -52,10 +52,19 @@ class Mapped:
     command: StartWorkflow | RaiseEvent
     headers: tuple[tuple[str, bytes], ...] = ()
 
-    def outgoing(self, topic: str, partitions: int) -> Outgoing:
-        """As a record of the commands' topic, in the current schema."""
-        partition = partition_of(self.instance_id, partitions)
-        return Outgoing(topic, partition, self.instance_id.encode(), encode(self.command), self.headers)
+    def outgoing(self, topic: str, partitions: int, encode: Encoder) -> Outgoing:
+        """As a record of the commands' topic, at the namespace's write version."""
+        try:
+            value = encode(self.command)
+        except HeldBack:
+            if not isinstance(self.command, StartWorkflow):
+                raise
+            value = encode(
+                replace(self.command, reuse_id="")
+            )  # of a start that nobody is told of, it means "never", too
+        return Outgoing(
+            topic, partition_of(self.instance_id, partitions), self.instance_id.encode(), value, self.headers
+        )
 
 
 def mapped(record: Record, subscription: Subscription, schema: AvroSchema | None = None) -> Mapped | None:

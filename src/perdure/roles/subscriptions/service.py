@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import structlog
 
+from perdure.codec.encoder import Encoder
 from perdure.core.names import Topics
 from perdure.ports.errors import LogClosed, PortError
 from perdure.ports.log import Log
@@ -37,12 +38,14 @@ class SubscriberService:
         topics: Topics,
         registry: SchemaRegistry | None = None,
         settings: SubscriberSettings | None = None,
+        encode: Encoder | None = None,
     ) -> None:
         self.stats = SubscriberStats()
         self._log = log
         self._topics = topics
         self._registry = registry
         self._settings = settings or SubscriberSettings()
+        self._encode = encode or Encoder()
         self._subscribers: dict[str, Subscriber] = {}
         self._register = Register()
         self._looking: asyncio.Task[None] | None = None
@@ -72,7 +75,9 @@ class SubscriberService:
         """Returns when the subscriptions are known; each joins its group by itself, when it can."""
         log, topics = self._log, self._topics
         counts = (await log.partitions(topics.instances), await log.partitions(topics.dead_letters))
-        self._office = Office(log, topics, counts, WriterSchemas(self._registry), self._settings, self.stats)
+        self._office = Office(
+            log, topics, counts, WriterSchemas(self._registry), self._settings, self.stats, self._encode
+        )
         await self._follow(await read_register(log, topics))
         self._looking = asyncio.get_running_loop().create_task(self._look())
 

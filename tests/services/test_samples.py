@@ -31,6 +31,9 @@ def test_everything_that_a_role_counts_is_in_the_catalogue_as_what_it_is(kind, p
     stats = kind()
     if kind is Stats:
         stats.rejections["Unknown"] += 1
+    if kind is SubscriberStats:
+        for counter in (stats.started, stats.raised, stats.passed_over):
+            counter["orders"] += 1
     samples = of_stats(stats, prefix)
     assert len({sample.name for sample in samples}) == len(dataclasses.fields(kind))
     for sample in samples:

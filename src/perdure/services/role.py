@@ -39,6 +39,7 @@ class Role(ABC):
         self.ports = ports
         self.settings = settings
         self.owner = owner
+        self.epoch = settings.epoch  # of the topics; the layout may know a higher one
         self.topics = Topics(settings.namespace)
         self.over = asyncio.Event()
         self.failure: EngineFailed | None = None

@@ -39,7 +39,9 @@ from perdure.workflow.code import Library
 if TYPE_CHECKING:
     from perdure.gateway.server import GatewayServer
 
-__all__ = ["ROLES", "GatewayRole", "OrchestratorRole", "Role", "SubscriberRole", "TimerRole", "WorkerRole"]
+__all__ = [
+    "ROLES", "GatewayRole", "OrchestratorRole", "Role", "SubscriberRole", "TimerRole", "WorkerRole", "orchestrator_bounds",
+]  # fmt: skip
 
 COMMITS_PER_SECOND = 150.0
 """Of one orchestrator process. A transaction costs clients and broker some 3 ms of CPU whatever is in it: above this
@@ -47,6 +49,16 @@ rate, commands gather for the next one instead."""
 
 DRAIN_SHARE = 0.8
 """Of the drain's time: what an activity may still use; the rest is for its result and for leaving the group."""
+
+
+def orchestrator_bounds(settings: ServiceSettings, bounds: OrchestratorSettings | None = None) -> OrchestratorSettings:
+    """These bounds, with what the environment says."""
+    return replace(
+        bounds or OrchestratorSettings(), epoch=settings.epoch,
+        retain=settings.ages, retain_per_second=settings.retain_per_second,
+        history_s=settings.history_hours * 3_600, dead_letters_s=settings.dead_letter_days * 86_400,
+        registry_patience_s=settings.schema_registry_seconds,
+    )  # fmt: skip
 
 
 class OrchestratorRole(Role):
@@ -74,12 +86,7 @@ class OrchestratorRole(Role):
             ),
             Library(self.app),
             self._decider,
-            replace(
-                self.bounds,
-                owner=self.owner,
-                epoch=self.settings.epoch,
-                registry_patience_s=self.settings.schema_registry_seconds,
-            ),
+            replace(orchestrator_bounds(self.settings, self.bounds), owner=self.owner, epoch=self.epoch),
             on_failure=self._owner_failed,
         )
         await self.orchestrator.start()
@@ -198,7 +205,7 @@ class TimerRole(Role):
             store=self.ports.timers,
             clock=self.ports.clock,
             topics=self.topics,
-            settings=replace(self.bounds, epoch=self.settings.epoch),
+            settings=replace(self.bounds, epoch=self.epoch),
             on_failure=self.failed,
             encode=self.ports.encode,
         )

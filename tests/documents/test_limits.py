@@ -36,11 +36,11 @@ UNITS = (
     "names",
     "requests",
     "connections",
-    "subscriptions",
-    "messages",
     "records",
     "fields",
     "schemas",
+    "subscriptions",
+    "messages",
 )
 
 

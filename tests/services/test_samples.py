@@ -100,7 +100,7 @@ async def test_every_service_shows_what_the_catalogue_says_of_it_and_nothing_els
         await http.get("/v1/instances/d1/wait")
         # And a dead letter that is settled.
         await world.ports.log.append([Outgoing(TOPICS.dead_letters, 0, b"", b"")])
-        (letter,) = (await http.get("/v1/dead-letters")).json()["letters"]
+        letter, *_ = (await http.get("/v1/dead-letters")).json()["letters"]
         assert (await http.post(f"/v1/dead-letters/{letter['id']}/drop")).status_code == 200
         # A start, an event and what is passed over, for none of these has a sample without a subscription.
         await world.subscribe()

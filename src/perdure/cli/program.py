@@ -104,5 +104,5 @@ for _name, _command in (
     ("rerun", rerun),
 ):
     program.command(_name)(_command)
-program.add_typer(subscriptions, name="subscriptions")
 program.add_typer(dead_letters, name="dead-letters")
+program.add_typer(subscriptions, name="subscriptions")

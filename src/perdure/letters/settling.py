@@ -23,10 +23,12 @@ from perdure.core.names import Topics
 from perdure.letters.letter import LetterRecord, letter_of, place_of
 from perdure.letters.listing import LetterFilter, LetterPage, LetterSource, list_letters, marked
 from perdure.letters.marks import Mark, Marks, mark_record, writer_id
+from perdure.letters.remapping import remapped
 from perdure.letters.resending import NotReplayable, origin_topic, resent
 from perdure.ports.clock import Clock
 from perdure.ports.errors import Fenced, LogClosed, LogUnavailable, PortError, RecordTooLarge, TopicMissing
 from perdure.ports.log import Log, Outgoing, Writer
+from perdure.ports.registry import SchemaRegistry
 
 __all__ = ["DeadLetters", "Settlement", "Settling", "SettlingStats", "find_letter"]
 
@@ -72,8 +74,9 @@ async def find_letter(source: LetterSource, topics: Topics, marks: Marks, letter
 class DeadLetters:
     """Of one namespace, over its log, which stays the caller's to close."""
 
-    def __init__(self, log: Log, topics: Topics, clock: Clock) -> None:
+    def __init__(self, log: Log, topics: Topics, clock: Clock, registry: SchemaRegistry | None = None) -> None:
         self.stats = SettlingStats()
+        self._registry = registry
         self._log = log
         self._topics = topics
         self._clock = clock
@@ -110,7 +113,7 @@ class DeadLetters:
                 found |= {(partition, offset): _unknown(partition, offset) for offset in offsets}
                 continue
             async with self._locks[partition]:
-                sitting = _Sitting(self._log, self._topics, self._marks, partition, mark)
+                sitting = _Sitting(self._log, self._topics, self._marks, partition, mark, self._registry)
                 try:
                     for offset in dict.fromkeys(offsets):
                         settlement, is_new = await sitting.settle(offset)
@@ -125,7 +128,10 @@ class DeadLetters:
 class _Sitting:
     """One request's work in one partition: a writer, opened when it is needed, for as long as it lives."""
 
-    def __init__(self, log: Log, topics: Topics, marks: Marks, partition: int, mark: Mark) -> None:
+    def __init__(
+        self, log: Log, topics: Topics, marks: Marks, partition: int, mark: Mark, registry: SchemaRegistry | None
+    ) -> None:
+        self._registry = registry
         self._log = log
         self._topics = topics
         self._marks = marks
@@ -183,6 +189,8 @@ class _Sitting:
         return records
 
     async def _resent(self, found: LetterRecord) -> Outgoing | NotReplayable:
+        if found.letter.subscription:
+            return await remapped(found, self._log, self._topics, self._registry)
         topic = origin_topic(found, self._topics)
         if isinstance(topic, NotReplayable):
             return topic

@@ -275,7 +275,7 @@ class GatewayRole(Role):
         ports = self.ports
         self.transport = LogTransport(
             ports.log, ports.store, self.topics, ports.entropy, ports.clock, encode=ports.encode,
-            learn=partial(learn_write_version, ports.log, self.topics, ports.encode),
+            learn=partial(learn_write_version, ports.log, self.topics, ports.encode), registry=ports.registry,
         )  # fmt: skip
         self.transport.on_end = self.failed
         await self.transport.open()

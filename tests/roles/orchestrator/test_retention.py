@@ -154,7 +154,7 @@ def test_a_run_that_began_since_it_was_listed_stays():
                 page = await ordinary(where, limit, after)
                 if page.rows and not runs:
                     runs.append(page.rows[0].run)
-                    await world.send("x", StartWorkflow("waiting", command_id="again"))
+                    await world.send("x", StartWorkflow("waiting", command_id="again", reuse_id="ended"))
                     await world.send("x", TerminateWorkflow(command_id="and its end"))
                     await until(lambda: world.instance("x").run != runs[0] and world.status("x") == "TERMINATED")
                 return page

@@ -69,7 +69,7 @@ class Office:
     schemas: WriterSchemas
     settings: SubscriberSettings
     stats: SubscriberStats
-    encode: Encoder
+    encode: Encoder = field(default_factory=Encoder)
 
 
 class _BeyondTheEnd(PortError):

@@ -8,12 +8,13 @@ bytes. `dead_letter_of` makes its dead letter: the message as it was, with `perd
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
 
-from perdure.codec.encoder import Encoder, HeldBack
+from perdure.codec.avro import encode
 from perdure.core.clipping import clipped
 from perdure.core.commands import RaiseEvent, StartWorkflow
 from perdure.core.errors import PayloadError, PerdureError
@@ -52,19 +53,10 @@ class Mapped:
     command: StartWorkflow | RaiseEvent
     headers: tuple[tuple[str, bytes], ...] = ()
 
-    def outgoing(self, topic: str, partitions: int, encode: Encoder) -> Outgoing:
-        """As a record of the commands' topic, at the namespace's write version."""
-        try:
-            value = encode(self.command)
-        except HeldBack:
-            if not isinstance(self.command, StartWorkflow):
-                raise
-            value = encode(
-                replace(self.command, reuse_id="")
-            )  # of a start that nobody is told of, it means "never", too
-        return Outgoing(
-            topic, partition_of(self.instance_id, partitions), self.instance_id.encode(), value, self.headers
-        )
+    def outgoing(self, topic: str, partitions: int, encode: Callable[[Any], bytes] = encode) -> Outgoing:
+        """As a record of the commands' topic."""
+        partition = partition_of(self.instance_id, partitions)
+        return Outgoing(topic, partition, self.instance_id.encode(), encode(self.command), self.headers)
 
 
 def mapped(record: Record, subscription: Subscription, schema: AvroSchema | None = None) -> Mapped | None:
@@ -93,9 +85,8 @@ def made_of(
     said_by = f"subscription {subscription.name}"
     command: StartWorkflow | RaiseEvent
     if subscription.workflow:
-        command = StartWorkflow(
-            subscription.workflow, payload, command_id=command_id, requested_by=said_by, reuse_id="never"
-        )
+        # Nobody waits for an answer, so that the id is not used again: what reuse_id "never" would say.
+        command = StartWorkflow(subscription.workflow, payload, command_id=command_id, requested_by=said_by)
     else:
         command = RaiseEvent(subscription.event, payload, command_id=command_id, requested_by=said_by)
     return Mapped(instance_id, command, headers)

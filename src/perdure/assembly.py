@@ -234,7 +234,7 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
     from perdure.adapters import cassandra  # noqa: PLC0415
 
     clock = SystemClock()
-    registry = schema_registry(settings) if role == "orchestrator" else None
+    registry = schema_registry(settings) if role in ("orchestrator", "subscriber") else None
     opened = await kafka_log(settings, f"perdure-{role}-{owner}")
     try:
         driver = await cassandra.open_driver(cassandra_settings(settings))

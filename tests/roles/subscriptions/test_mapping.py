@@ -43,6 +43,12 @@ def test_the_command_is_written_in_the_current_schema_to_the_partition_of_its_in
     assert decode(outgoing.value).name == "order"
 
 
+def test_a_namespace_that_is_still_written_as_an_earlier_release_did_gets_the_start_too():
+    given = mapped(message({"id": "7"}), subscribed())
+    for version in (1, 2):
+        assert decode(given.outgoing("ns.instances", 5, Encoder(version)).value) == given.command
+
+
 def test_an_expression_sees_key_headers_place_and_time():
     given = message({"a": 1}, key=b"k7", headers=[("who", b"ops"), ("raw", b"\xff")], partition=3, offset=9)
     assert envelope_of(given, {"a": 1}) == {

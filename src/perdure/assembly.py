@@ -21,11 +21,14 @@ from pydantic import SecretStr
 from perdure.adapters.system import SystemClock, SystemEntropy
 from perdure.client.errors import EngineUnavailable
 from perdure.client.log_transport import LogTransport
+from perdure.codec.encoder import Encoder
+from perdure.codec.versions import OLDEST, marked
 from perdure.core.errors import PerdureError
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock, Entropy
 from perdure.ports.errors import PortError
 from perdure.ports.log import Log, TopicSpec
+from perdure.ports.registry import SchemaRegistry
 from perdure.ports.store import HistoryStore, TimerStore
 from perdure.roles.activities import ActivitySettings, ActivityWorker
 from perdure.roles.activities.slots import InlineSlots, Slots, ThreadSlots
@@ -84,7 +87,9 @@ async def _nothing_found() -> Findings:
 
 @dataclass(slots=True)
 class Ports:
-    """Everything outside. `close` gives it back. `store_limits` compares the store's limits with what is written to it."""
+    """Everything outside. `close` gives it back. `store_limits` compares the store's limits with what is written to it.
+    `encode` writes for all that goes there, and the process raises it when the namespace's write version is raised.
+    """
 
     log: Log
     store: HistoryStore
@@ -93,6 +98,8 @@ class Ports:
     entropy: Entropy
     close: Callable[[], Awaitable[None]]
     store_limits: Callable[[], Awaitable[Findings]] = _nothing_found
+    registry: SchemaRegistry | None = None  # of writers' schemas, for commands in Confluent's framing
+    encode: Encoder = field(default_factory=Encoder)
 
 
 @dataclass(slots=True)
@@ -110,8 +117,11 @@ class EngineSettings:
 
 
 def topic_specs(topics: Topics, partitions: int) -> list[TopicSpec]:
-    """The topics of a namespace. instances, history, timers and activities share the partition count."""
-    names = (topics.instances, topics.history, topics.timers, topics.activities(), topics.dead_letters)
+    """The topics of a namespace. instances, history, timers and activities share the partition count; dead letters and their marks have it, too."""
+    names = (
+        topics.instances, topics.history, topics.timers, topics.activities(), topics.dead_letters,
+        topics.dead_letter_marks,
+    )  # fmt: skip
     return [*(TopicSpec(name, partitions) for name in names), TopicSpec(topics.replies, 1)]
 
 
@@ -165,6 +175,9 @@ def memory_ports(clock: Clock, entropy: Entropy, *, beside: Ports | None = None)
 
 # -- services: one role in a process, on Kafka and Cassandra ---------------------------------------------------
 
+TLS_FILES = ("CA_FILE", "CERTIFICATE_FILE", "KEY_FILE", "KEY_PASSWORD")
+CREDENTIALS = ("username", "password", *map(str.lower, TLS_FILES))
+
 
 def kafka_settings(settings: ServiceSettings, client_id: str) -> KafkaSettings:
     """What the environment says of Kafka, as its adapter takes it."""
@@ -176,7 +189,7 @@ def kafka_settings(settings: ServiceSettings, client_id: str) -> KafkaSettings:
     security = KafkaSecurity(protocol=protocol, mechanism=mechanism, **_credentials(settings, "kafka"))
     _check_files("KAFKA", security.options)
     copies, insync = settings.replication, settings.insync_min
-    return KafkaSettings(settings.kafka_servers, security, client_id, replication=copies, insync_min=insync)
+    return KafkaSettings(settings.kafka_servers, security, marked(client_id), replication=copies, insync_min=insync)
 
 
 def cassandra_settings(settings: ServiceSettings) -> CassandraSettings:
@@ -189,15 +202,25 @@ def cassandra_settings(settings: ServiceSettings) -> CassandraSettings:
     return CassandraSettings(settings.cassandra_hosts, settings.keyspace, security, local_dc=data_centre)
 
 
-def _credentials(settings: ServiceSettings, side: str) -> dict[str, Any]:
-    """The only place where secrets are revealed: both adapters keep them out of their repr."""
-    names = ("username", "password", "ca_file", "certificate_file", "key_file", "key_password")
+def _credentials(settings: ServiceSettings, side: str, names: Sequence[str] = CREDENTIALS) -> dict[str, Any]:
+    """The only place where secrets are revealed: the adapters keep them out of their repr."""
     given = {name: getattr(settings, f"{side}_{name}") for name in names}
     return {
         name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         for name, value in given.items()
         if value is not None
     }
+
+
+def schema_registry(settings: ServiceSettings) -> SchemaRegistry | None:
+    """What the environment says of a schema registry; nothing is asked of it yet. Raises PortError."""
+    from perdure.adapters.registry import HttpRegistry, RegistrySecurity  # noqa: PLC0415
+
+    if settings.schema_registry is None:
+        return None
+    security = RegistrySecurity(**_credentials(settings, "schema_registry", ("username", "password", "ca_file")))
+    _check_files("SCHEMA_REGISTRY", security.ssl_context, ("CA_FILE",))
+    return HttpRegistry(settings.schema_registry, security)
 
 
 async def kafka_log(settings: ServiceSettings, client_id: str) -> Log:
@@ -224,6 +247,7 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
     from perdure.adapters import cassandra  # noqa: PLC0415
 
     clock = SystemClock()
+    registry = schema_registry(settings) if role == "orchestrator" else None
     opened = await kafka_log(settings, f"perdure-{role}-{owner}")
     try:
         driver = await cassandra.open_driver(cassandra_settings(settings))
@@ -233,22 +257,21 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
 
     async def close() -> None:
         # At once: where Kafka does not answer, its close outlasts the caller's patience, and the session would stay.
-        await asyncio.gather(opened.close(), driver.close())
+        await asyncio.gather(opened.close(), driver.close(), *([registry.close()] if registry else []))
 
-    store = cassandra.CassandraHistoryStore(driver, settings.namespace)
+    encode = Encoder(OLDEST)  # until the namespace's write version is read
+    store = cassandra.CassandraHistoryStore(driver, settings.namespace, encode)
     timers = cassandra.CassandraTimerStore(driver, settings.namespace)
     limits = partial(cassandra.check_limits, driver)
-    return Ports(opened, store, timers, clock, SystemEntropy(), close, limits)
+    return Ports(opened, store, timers, clock, SystemEntropy(), close, limits, registry=registry, encode=encode)
 
 
-def _check_files(side: str, read: Callable[[], object]) -> None:
+def _check_files(side: str, read: Callable[[], object], names: Sequence[str] = TLS_FILES) -> None:
     """Certificates and keys that cannot be used are told before anything is connected."""
     try:
         read()
     except OSError as error:
-        files = ", ".join(
-            f"PERDURE_{side}_{name}" for name in ("CA_FILE", "CERTIFICATE_FILE", "KEY_FILE", "KEY_PASSWORD")
-        )
+        files = ", ".join(f"PERDURE_{side}_{name}" for name in names)
         raise PortError(f"the files for TLS cannot be used ({error.strerror or error}): check {files}") from None
 
 
@@ -295,7 +318,9 @@ class Engine:
         self._decider, slots = self._executors()
         owner = f"{settings.orchestrator.owner}-{ports.entropy.bytes(6).hex()}"  # unique per life of a process
         self.orchestrator = Orchestrator(
-            OrchestratorPorts(ports.log, ports.store, ports.clock, self.topics),
+            OrchestratorPorts(
+                ports.log, ports.store, ports.clock, self.topics, registry=ports.registry, encode=ports.encode
+            ),
             Library(self.app),
             self._decider,
             dataclasses.replace(settings.orchestrator, owner=owner),
@@ -305,9 +330,11 @@ class Engine:
         self.worker = self._make_worker(slots)
         self.timers = TimerService(
             log=ports.log, store=ports.timers, clock=ports.clock, topics=self.topics, settings=settings.timers,
-            on_failure=self._part_failed,
+            on_failure=self._part_failed, encode=ports.encode,
         )  # fmt: skip
-        self.transport = LogTransport(ports.log, ports.store, self.topics, ports.entropy, ports.clock)
+        self.transport = LogTransport(
+            ports.log, ports.store, self.topics, ports.entropy, ports.clock, encode=ports.encode
+        )
         self._started = True
         try:
             await self.timers.start()
@@ -350,6 +377,7 @@ class Engine:
         return ActivityWorker(
             app=self.app, log=ports.log, clock=ports.clock, topics=self.topics, slots=slots,
             settings=self.settings.activities, on_exhausted=self._worker_is_exhausted, on_failure=self._part_failed,
+            encode=ports.encode,
         )  # fmt: skip
 
     def _worker_is_exhausted(self) -> None:

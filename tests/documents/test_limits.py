@@ -22,6 +22,8 @@ UNITS = (
     "steps",
     "ids",
     "seconds",
+    "days",
+    "instances",
     "threads",
     "offsets",
     "clients",
@@ -34,6 +36,9 @@ UNITS = (
     "names",
     "requests",
     "connections",
+    "records",
+    "fields",
+    "schemas",
 )
 
 

@@ -7,11 +7,13 @@ from typing import Final
 
 from perdure.client.errors import (
     CommandRejected,
+    DeadLetterNotFound,
     EngineInternalError,
     InstanceNotFound,
     InvalidCommand,
     InvalidInstanceId,
     InvalidName,
+    InvalidPayload,
     Unauthorized,
     UnknownWorkflowError,
 )
@@ -54,11 +56,13 @@ class Unusable(PerdureError):
 _EXITS: Final[tuple[tuple[type[Exception], Exit], ...]] = (
     (InstanceNotFound, Exit.NOT_FOUND),
     (UnknownWorkflowError, Exit.NOT_FOUND),
+    (DeadLetterNotFound, Exit.NOT_FOUND),
     (NotThere, Exit.NOT_FOUND),
     (UsageError, Exit.USAGE),
     (InvalidInstanceId, Exit.USAGE),
     (InvalidName, Exit.USAGE),
     (InvalidCommand, Exit.USAGE),
+    (InvalidPayload, Exit.USAGE),
     (PayloadTooLarge, Exit.USAGE),
     (PayloadError, Exit.USAGE),
     (EngineInternalError, Exit.UNREACHABLE),

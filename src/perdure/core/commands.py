@@ -13,9 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
-    "BeginGeneration", "Command", "CompleteActivity", "CompleteChild", "FailActivity", "FailChild", "FireTimer",
-    "InspectInstance", "PurgeWorkflow", "RaiseEvent", "RecoverWorkflow", "ResumeWorkflow", "StartWorkflow",
-    "SuspendWorkflow", "TerminateWorkflow",
+    "BeginGeneration", "ClientCommand", "Command", "CompleteActivity", "CompleteChild", "FailActivity", "FailChild", "FireTimer",
+    "InspectInstance", "PurgeWorkflow", "RaiseEvent", "RecoverWorkflow", "ReissueSteps", "ResumeWorkflow",
+    "StartWorkflow", "SuspendWorkflow", "TerminateWorkflow",
 ]  # fmt: skip
 
 
@@ -95,7 +95,7 @@ class PurgeWorkflow:
     parent_run: str = ""
     parent_generation: int = 0
     parent_task_id: int = 0
-    run: str = ""  # only this one; "": whichever it is
+    run: str = ""  # only this one, else StaleRun; "": whichever it is
 
 
 @dataclass(slots=True)
@@ -171,6 +171,13 @@ class RecoverWorkflow:
 
 
 @dataclass(slots=True)
+class ReissueSteps:
+    """After a log was lost: ask again for all that the run has open. What was asked before and is still known has no second effect."""
+
+    run: str
+
+
+@dataclass(slots=True)
 class InspectInstance:
     """Ask the owner for the instance's state: now, or once it has started or completed. Volatile: a reader may lose it."""
 
@@ -180,8 +187,10 @@ class InspectInstance:
     detail: bool = False  # with what it awaits, for describe
 
 
+ClientCommand = StartWorkflow | RaiseEvent | SuspendWorkflow | ResumeWorkflow | TerminateWorkflow | PurgeWorkflow
+"""What may be asked from outside; the others are between the engine's own parts."""
+
 Command = (
-    StartWorkflow | RaiseEvent | SuspendWorkflow | ResumeWorkflow | TerminateWorkflow | PurgeWorkflow
-    | CompleteActivity | FailActivity | CompleteChild | FailChild | FireTimer | BeginGeneration
-    | RecoverWorkflow | InspectInstance
+    ClientCommand | CompleteActivity | FailActivity | CompleteChild | FailChild | FireTimer | BeginGeneration
+    | RecoverWorkflow | ReissueSteps | InspectInstance
 )  # fmt: skip

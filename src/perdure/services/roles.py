@@ -10,6 +10,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -34,13 +35,14 @@ from perdure.roles.timers import TimerService, TimerSettings
 from perdure.services.samples import Sample, of_stats
 from perdure.services.settings import ServiceSettings
 from perdure.services.watched import WatchedLog
+from perdure.services.write_version import learn_write_version
 from perdure.workflow.app import App
 from perdure.workflow.code import Library
 
 if TYPE_CHECKING:
     from perdure.gateway.server import GatewayServer
 
-__all__ = ["ROLES", "GatewayRole", "OrchestratorRole", "Role", "TimerRole", "WorkerRole"]
+__all__ = ["ROLES", "GatewayRole", "OrchestratorRole", "Role", "TimerRole", "WorkerRole", "orchestrator_bounds"]
 
 log = structlog.get_logger("perdure.service")
 
@@ -71,6 +73,7 @@ class Role(ABC):
         self.ports = ports
         self.settings = settings
         self.owner = owner
+        self.epoch = settings.epoch  # of the topics; the layout may know a higher one
         self.topics = Topics(settings.namespace)
         self.over = asyncio.Event()
         self.failure: EngineFailed | None = None
@@ -141,6 +144,16 @@ class Role(ABC):
         ]
 
 
+def orchestrator_bounds(settings: ServiceSettings, bounds: OrchestratorSettings | None = None) -> OrchestratorSettings:
+    """These bounds, with what the environment says."""
+    return replace(
+        bounds or OrchestratorSettings(), epoch=settings.epoch,
+        retain=settings.ages, retain_per_second=settings.retain_per_second,
+        history_s=settings.history_hours * 3_600, dead_letters_s=settings.dead_letter_days * 86_400,
+        registry_patience_s=settings.schema_registry_seconds,
+    )  # fmt: skip
+
+
 class OrchestratorRole(Role):
     name = "orchestrator"
     orchestrator: Orchestrator | None = None
@@ -156,10 +169,17 @@ class OrchestratorRole(Role):
     async def start(self) -> None:
         self._decider = self.make_decider()
         self.orchestrator = Orchestrator(
-            OrchestratorPorts(self.ports.log, self.ports.store, self.ports.clock, self.topics),
+            OrchestratorPorts(
+                self.ports.log,
+                self.ports.store,
+                self.ports.clock,
+                self.topics,
+                registry=self.ports.registry,
+                encode=self.ports.encode,
+            ),
             Library(self.app),
             self._decider,
-            replace(self.bounds, owner=self.owner, epoch=self.settings.epoch),
+            replace(orchestrator_bounds(self.settings, self.bounds), owner=self.owner, epoch=self.epoch),
             on_failure=self._owner_failed,
         )
         await self.orchestrator.start()
@@ -237,6 +257,7 @@ class WorkerRole(Role):
             settings=replace(self.bounds, drain_timeout_s=settings.drain_seconds * DRAIN_SHARE),
             on_exhausted=lambda: self.fail("too many activities hold a thread past their time-out"),
             on_failure=self.failed,
+            encode=self.ports.encode,
         )
         await self.worker.start()
 
@@ -277,8 +298,9 @@ class TimerRole(Role):
             store=self.ports.timers,
             clock=self.ports.clock,
             topics=self.topics,
-            settings=replace(self.bounds, epoch=self.settings.epoch),
+            settings=replace(self.bounds, epoch=self.epoch),
             on_failure=self.failed,
+            encode=self.ports.encode,
         )
         await self.timers.start()
 
@@ -344,7 +366,10 @@ class GatewayRole(Role):
         from perdure.gateway.server import AddressInUse, GatewayServer  # noqa: PLC0415
 
         ports = self.ports
-        self.transport = LogTransport(ports.log, ports.store, self.topics, ports.entropy, ports.clock)
+        self.transport = LogTransport(
+            ports.log, ports.store, self.topics, ports.entropy, ports.clock, encode=ports.encode,
+            learn=partial(learn_write_version, ports.log, self.topics, ports.encode),
+        )  # fmt: skip
         self.transport.on_end = self.failed
         await self.transport.open()
         client = AsyncWorkflowClient(self.transport, app=self.app)
@@ -367,6 +392,10 @@ class GatewayRole(Role):
         if self.transport is not None:
             await self.transport.check()
         return ""
+
+    async def samples(self) -> list[Sample]:
+        settled = [] if self.transport is None else of_stats(self.transport.letters.stats)
+        return [*settled, *await super().samples()]
 
     @property
     def tells(self) -> Mapping[str, str]:

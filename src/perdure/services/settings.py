@@ -16,7 +16,10 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from perdure.cli.exits import UsageError
+from perdure.core.ages import read_ages
+from perdure.core.limits import AGE_DAYS_MAX
 from perdure.gateway.settings import GatewaySettings
+from perdure.roles.orchestrator.settings import DEAD_LETTER_DAYS
 
 __all__ = [
     "HEALTH_PORTS",
@@ -37,9 +40,10 @@ HEALTH_PORTS: Final = {"orchestrator": 9401, "activity-worker": 9402, "timer": 9
 """Where a role's probes listen unless PERDURE_HEALTH_PORT says otherwise: different, to share a machine."""
 
 PREFIX: Final = "PERDURE_"
-_CHECKED_PREFIXES: Final = ("PERDURE_KAFKA_", "PERDURE_CASSANDRA_")
+_CHECKED_PREFIXES: Final = ("PERDURE_KAFKA_", "PERDURE_CASSANDRA_", "PERDURE_SCHEMA_")
 _SERVER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:@/,\[\]]+):([0-9]{1,5})")
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_REGISTRY: Final = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[^\s:@/?#\[\]]+)(:[0-9]{1,5})?(/[^\s?#@]*)?")
 _KEYSPACE: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -79,6 +83,16 @@ class ServiceSettings(BaseSettings):
     cassandra_username: str | None = None
     cassandra_password: SecretStr | None = None
 
+    schema_registry: str | None = None
+    schema_registry_ca_file: Path | None = None
+    schema_registry_username: str | None = None
+    schema_registry_password: SecretStr | None = None
+    schema_registry_seconds: float = Field(default=30.0, ge=0, le=600)
+    retain: str = ""
+    retain_per_second: float = Field(default=50.0, gt=0, le=100_000)
+    history_hours: float = Field(default=24.0, ge=0, le=24 * AGE_DAYS_MAX)
+    dead_letter_days: float = Field(default=DEAD_LETTER_DAYS, ge=0, le=AGE_DAYS_MAX)
+
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65535)
     drain_seconds: float = Field(default=25.0, gt=0)
@@ -105,6 +119,20 @@ class ServiceSettings(BaseSettings):
         """Replicas that have a record before it counts as written: one may be missing."""
         return max(1, self.replication - 1)
 
+    @property
+    def ages(self) -> dict[str, float]:
+        """Seconds by status."""
+        return read_ages(self.retain)
+
+    @field_validator("retain")
+    @classmethod
+    def _retain_tells_ages(cls, given: str) -> str:
+        try:
+            read_ages(given)
+        except ValueError as error:
+            raise ValueError(f"cannot be: {error}") from None
+        return given
+
     @field_validator("log")
     @classmethod
     def _log_is_kafka(cls, given: str) -> str:
@@ -126,6 +154,18 @@ class ServiceSettings(BaseSettings):
             )
         return given
 
+    @field_validator("schema_registry")
+    @classmethod
+    def _registry_is_an_address(cls, given: str | None) -> str | None:
+        if given is None:
+            return None
+        _refuse_credentials(given, "PERDURE_SCHEMA_REGISTRY_USERNAME and PERDURE_SCHEMA_REGISTRY_PASSWORD")
+        if not _REGISTRY.fullmatch(given):
+            raise ValueError(
+                "is no address of a schema registry: write http://host:port or https://host:port, and its path"
+            )
+        return given.rstrip("/")
+
     @field_validator("namespace")
     @classmethod
     def _namespace_names_topics(cls, given: str) -> str:
@@ -142,11 +182,24 @@ class ServiceSettings(BaseSettings):
                 raise ValueError(f"{_variable(side, 'key_password')} is set without {_variable(side, 'key_file')}")
             for name in ("ca_file", "certificate_file", "key_file"):
                 self._check_file(side, name)
+        self._check_registry()
         if self.kafka_mechanism is not None and self.kafka_username is None:
             raise ValueError(
                 "PERDURE_KAFKA_MECHANISM is set without PERDURE_KAFKA_USERNAME and PERDURE_KAFKA_PASSWORD: set them, too"
             )
         return self
+
+    def _check_registry(self) -> None:
+        self._check_pair("schema_registry", "username", "password")
+        for name in ("ca_file", "username"):
+            if getattr(self, f"schema_registry_{name}") is not None and self.schema_registry is None:
+                raise ValueError(
+                    f"{_variable('schema_registry', name)} is set without PERDURE_SCHEMA_REGISTRY: set it, too"
+                )
+        if self.schema_registry_ca_file is not None:
+            if not (self.schema_registry or "").startswith("https://"):
+                raise ValueError("PERDURE_SCHEMA_REGISTRY_CA_FILE is set, but PERDURE_SCHEMA_REGISTRY is not https://")
+            self._check_readable("schema_registry", "ca_file")
 
     def _check_pair(self, side: str, one: str, other: str) -> None:
         for name, missing in ((one, other), (other, one)):
@@ -159,6 +212,10 @@ class ServiceSettings(BaseSettings):
             return
         if not getattr(self, f"{side}_tls"):
             raise ValueError(f"{_variable(side, name)} is set, but TLS is off: set {_variable(side, 'tls')}=true")
+        self._check_readable(side, name)
+
+    def _check_readable(self, side: str, name: str) -> None:
+        path: Path = getattr(self, f"{side}_{name}")
         if not path.is_file() or not os.access(path, os.R_OK):
             raise ValueError(f"{_variable(side, name)} names no file that can be read: {path}")
 
@@ -182,8 +239,8 @@ def read_settings(**given: object) -> ServiceSettings:
     return _read(ServiceSettings, given)
 
 
-def read_client_settings(address: str) -> LogClientSettings:
-    """What the environment says of Kafka at `address` (kafka://host:port,host:port). Raises SettingsWrong."""
+def read_client_settings(address: str | None = None) -> LogClientSettings:
+    """What the environment says of Kafka, at `address` (kafka://host:port,host:port) or PERDURE_LOG. Raises SettingsWrong."""
     return _read(LogClientSettings, {"log": address})
 
 

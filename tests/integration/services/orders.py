@@ -65,3 +65,10 @@ def collect(ctx, order_id):
 @app.workflow
 def approval(ctx, _):
     return (yield ctx.wait_for_external_event("approved"))
+
+
+@app.workflow
+def family(ctx, order_id):
+    """An order as its child, and one more step when that has ended."""
+    done = yield ctx.call_child_workflow(order, input=f"{order_id}-child", instance_id=f"{order_id}-child")
+    return [*done, (yield ctx.call_activity(step, input={"id": order_id, "step": 3}))]

@@ -11,10 +11,9 @@ import asyncio
 
 import structlog
 
-from perdure.codec.avro import encode
 from perdure.core.commands import InspectInstance
 from perdure.core.events import BatchCommitted
-from perdure.core.limits import HISTORY_BYTES_WARN, HISTORY_EVENTS_WARN, TOMBSTONE_SECONDS
+from perdure.core.limits import HISTORY_BYTES_WARN, HISTORY_EVENTS_WARN
 from perdure.core.sizes import payload_bytes
 from perdure.core.turn import Live, Request, Turn
 from perdure.ports.errors import CommitFailed, CommitUnknown, PortError, RecordTooLarge
@@ -24,6 +23,7 @@ from perdure.roles.orchestrator.batch import Batch
 from perdure.roles.orchestrator.caution import Caution
 from perdure.roles.orchestrator.gathering import Gatherer
 from perdure.roles.orchestrator.halving import BadContent, Halving
+from perdure.roles.orchestrator.housekeeping import Housekeeping, forget_tombstones
 from perdure.roles.orchestrator.inspection import Standing, asleep, inspect_all, standing
 from perdure.roles.orchestrator.intake import Incoming, Misfit
 from perdure.roles.orchestrator.kept import Kept
@@ -65,7 +65,7 @@ class Tenure:
         self.behind = WriteBehind(office.partition, ports.store, self.memory, settings, office.stats)
         self.gatherer = Gatherer(
             office.reader, self.memory, self.position, ports.topics, office.layout.instances, ports.clock,
-            office.halving.poison,
+            office.halving.poison, office.schemas,
         )  # fmt: skip
         self.following = Following(ports.clock, ports.topics.namespace, office.partition)
         self.marker_offset = point.marker_offset
@@ -77,7 +77,8 @@ class Tenure:
         self._swept_at = 0.0
         self._forgetting: asyncio.Task[None] | None = None  # beside the loop: it takes as long as the store likes
         self._recovering: asyncio.Task[None] | None = None  # so does this
-        self._tail = Tail(point, self.memory, self.behind, self.following, lambda: self.marker_offset)
+        self._tail = Tail(point, self.memory, self.behind, self.following, ports.encode, lambda: self.marker_offset)
+        self._housekeeping = Housekeeping(office, lambda: self.behind.stored_to)
         self._at_rest: BatchCommitted | None = None  # the last marker, while nothing is on its way after it
         self.behind.stored_to = stored_to
         self.behind.on_stored = self.gatherer.wake
@@ -99,6 +100,7 @@ class Tenure:
         office = self.office
         looking = recover_when_stored(office.ports, office.library, office.partition, office.settings.retry_s)
         self._recovering = asyncio.get_running_loop().create_task(looking)
+        self._housekeeping.begin()
 
     def stop(self) -> None:
         """Let `serve` return after the batch in hand."""
@@ -115,7 +117,7 @@ class Tenure:
         failed = False
         if commit is not None:
             failed = (await asyncio.gather(commit, return_exceptions=True))[0] is not None
-        for beside in (self._forgetting, self._recovering):
+        for beside in (self._forgetting, self._recovering, *self._housekeeping.tasks):
             if beside is not None:
                 beside.cancel()
                 await asyncio.gather(beside, return_exceptions=True)
@@ -175,17 +177,7 @@ class Tenure:
             self._swept_at = now
             self.office.waiters.sweep(now)
             if self._forgetting is None or self._forgetting.done():
-                self._forgetting = asyncio.get_running_loop().create_task(self._forget_tombstones())
-
-    async def _forget_tombstones(self) -> None:
-        """Purged ids are known for a week. One owner does it for all."""
-        if self.office.partition != 0:
-            return
-        before_us = self.office.ports.clock.now_us() - TOMBSTONE_SECONDS * 1_000_000
-        try:
-            await self.office.ports.store.forget_tombstones(before_us)
-        except PortError as error:
-            log.info("old tombstones stay for now", error=str(error))
+                self._forgetting = asyncio.get_running_loop().create_task(forget_tombstones(self.office))
 
     async def _name_before_trying(self, incoming: list[Incoming]) -> None:
         """In caution: write down whose code is run next, so that a death names its cause."""
@@ -350,7 +342,7 @@ class Tenure:
             # Nothing was read since the marker: what the reader has passed are the broker's own records.
             unread = self.position.next_offset == marker.next_offset and not marker.undecided
             commands_end = self.office.reader.position if unread else marker.next_offset
-            resting = Resting(self.marker_offset, encode(marker), end, commands_end)
+            resting = Resting(self.marker_offset, ports.encode(marker), end, commands_end)
             await ports.store.rest(partition, self.office.settings.epoch, resting)
 
     async def _answer(self, answers: list[Outgoing]) -> None:
@@ -367,7 +359,7 @@ class Tenure:
             log.info("answers were lost; clients ask again", count=len(answers), error=str(error))
 
     async def _let_the_log_go(self, marker: BatchCommitted) -> None:
-        """Commands below the lowest undecided one are done with; history below the stored marker too."""
+        """Commands below the lowest undecided one are done with; history below the stored marker, too, if nobody follows."""
         lowest = min([marker.next_offset, *marker.undecided])
         if lowest - self._deleted_to < self.office.settings.delete_every:
             return
@@ -375,7 +367,8 @@ class Tenure:
         ports, partition = self.office.ports, self.office.partition
         try:
             await ports.log.delete_before(ports.topics.instances, partition, lowest)
-            await ports.log.delete_before(ports.topics.history, partition, marker.stored_to)
+            if not self.office.settings.history_s:  # else by its age: housekeeping
+                await ports.log.delete_before(ports.topics.history, partition, marker.stored_to)
             await self.office.reader.commit(lowest, lazy=True)
         except PortError as error:
             log.info("the log keeps what could go; later", partition=partition, error=str(error))

@@ -159,7 +159,12 @@ class OrchestratorRole(Role):
             OrchestratorPorts(self.ports.log, self.ports.store, self.ports.clock, self.topics),
             Library(self.app),
             self._decider,
-            replace(self.bounds, owner=self.owner, epoch=self.settings.epoch),
+            replace(
+                self.bounds,
+                owner=self.owner,
+                epoch=self.settings.epoch,
+                history_keep_s=self.settings.history_hours * 3600,
+            ),
             on_failure=self._owner_failed,
         )
         await self.orchestrator.start()

@@ -84,6 +84,7 @@ class ServiceSettings(BaseSettings):
     drain_seconds: float = Field(default=25.0, gt=0)
     start_seconds: float = Field(default=60.0, gt=0)
     stall_seconds: float = Field(default=30.0, gt=0)
+    history_hours: float = Field(default=168.0, ge=0)
     threads: int = Field(default=16, ge=1, le=10_000)
     task_queue: str = Field(default="", pattern=r"^[A-Za-z0-9_-]{0,64}$")
 

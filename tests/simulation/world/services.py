@@ -119,5 +119,5 @@ async def _opened(process):
 def settings_for(partitions):
     return ServiceSettings(
         log="kafka://simulated:1", store="cassandra://simulated:1/simulated", namespace=NAMESPACE, partitions=partitions,
-        stall_seconds=10, start_seconds=60, drain_seconds=15, health_port=0,
+        stall_seconds=10, start_seconds=60, drain_seconds=15, health_port=0, history_hours=0,
     )  # fmt: skip

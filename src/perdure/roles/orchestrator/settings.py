@@ -38,6 +38,7 @@ class OrchestratorSettings:
     write_behind_s: float = 0.4
     store_lag_bytes_max: int = 64 * 1024 * 1024  # above it the owner stops reading until the store has caught up
     delete_every: int = 2_000  # offsets between two requests to the log to let go of what is decided
+    history_keep_s: float = 0.0  # in the log, for readers outside, though the store has it
     waiter_silence_s: float = 3 * REQUEST_RESEND_SECONDS  # a client that has not asked again is gone
     retry_s: float = 0.2  # after a failed commit or store
     retry_s_max: float = 5.0

@@ -26,6 +26,7 @@ from perdure.roles.orchestrator.gathering import Gatherer
 from perdure.roles.orchestrator.halving import BadContent, Halving
 from perdure.roles.orchestrator.inspection import Standing, asleep, inspect_all, standing
 from perdure.roles.orchestrator.intake import Incoming, Misfit
+from perdure.roles.orchestrator.keeping import Keeping
 from perdure.roles.orchestrator.kept import Kept
 from perdure.roles.orchestrator.memory import Memory
 from perdure.roles.orchestrator.office import Office
@@ -74,6 +75,8 @@ class Tenure:
         self._ending = False
         self._stopped = False  # `serve` has returned: nothing is decided that was not given to a commit
         self._deleted_to = 0
+        keep_s, history = settings.history_keep_s, ports.topics.history
+        self._keeping = Keeping(ports.log, ports.clock, history, office.partition, keep_s)
         self._swept_at = 0.0
         self._forgetting: asyncio.Task[None] | None = None  # beside the loop: it takes as long as the store likes
         self._recovering: asyncio.Task[None] | None = None  # so does this
@@ -375,7 +378,8 @@ class Tenure:
         ports, partition = self.office.ports, self.office.partition
         try:
             await ports.log.delete_before(ports.topics.instances, partition, lowest)
-            await ports.log.delete_before(ports.topics.history, partition, marker.stored_to)
+            outlived = await self._keeping.outlived(marker.stored_to)
+            await ports.log.delete_before(ports.topics.history, partition, outlived)
             await self.office.reader.commit(lowest, lazy=True)
         except PortError as error:
             log.info("the log keeps what could go; later", partition=partition, error=str(error))

@@ -26,6 +26,7 @@ from perdure.core.names import Topics
 from perdure.ports.clock import Clock, Entropy
 from perdure.ports.errors import PortError
 from perdure.ports.log import Log, TopicSpec
+from perdure.ports.registry import SchemaRegistry
 from perdure.ports.store import HistoryStore, TimerStore
 from perdure.roles.activities import ActivitySettings, ActivityWorker
 from perdure.roles.activities.slots import InlineSlots, Slots, ThreadSlots
@@ -93,6 +94,7 @@ class Ports:
     entropy: Entropy
     close: Callable[[], Awaitable[None]]
     store_limits: Callable[[], Awaitable[Findings]] = _nothing_found
+    registry: SchemaRegistry | None = None  # of writers' schemas, for commands in Confluent's framing
 
 
 @dataclass(slots=True)
@@ -165,6 +167,9 @@ def memory_ports(clock: Clock, entropy: Entropy, *, beside: Ports | None = None)
 
 # -- services: one role in a process, on Kafka and Cassandra ---------------------------------------------------
 
+TLS_FILES = ("CA_FILE", "CERTIFICATE_FILE", "KEY_FILE", "KEY_PASSWORD")
+CREDENTIALS = ("username", "password", *map(str.lower, TLS_FILES))
+
 
 def kafka_settings(settings: ServiceSettings, client_id: str) -> KafkaSettings:
     """What the environment says of Kafka, as its adapter takes it."""
@@ -189,15 +194,25 @@ def cassandra_settings(settings: ServiceSettings) -> CassandraSettings:
     return CassandraSettings(settings.cassandra_hosts, settings.keyspace, security, local_dc=data_centre)
 
 
-def _credentials(settings: ServiceSettings, side: str) -> dict[str, Any]:
-    """The only place where secrets are revealed: both adapters keep them out of their repr."""
-    names = ("username", "password", "ca_file", "certificate_file", "key_file", "key_password")
+def _credentials(settings: ServiceSettings, side: str, names: Sequence[str] = CREDENTIALS) -> dict[str, Any]:
+    """The only place where secrets are revealed: the adapters keep them out of their repr."""
     given = {name: getattr(settings, f"{side}_{name}") for name in names}
     return {
         name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         for name, value in given.items()
         if value is not None
     }
+
+
+def schema_registry(settings: ServiceSettings) -> SchemaRegistry | None:
+    """What the environment says of a schema registry; nothing is asked of it yet. Raises PortError."""
+    from perdure.adapters.registry import HttpRegistry, RegistrySecurity  # noqa: PLC0415
+
+    if settings.schema_registry is None:
+        return None
+    security = RegistrySecurity(**_credentials(settings, "schema_registry", ("username", "password", "ca_file")))
+    _check_files("SCHEMA_REGISTRY", security.ssl_context, ("CA_FILE",))
+    return HttpRegistry(settings.schema_registry, security)
 
 
 async def kafka_log(settings: ServiceSettings, client_id: str) -> Log:
@@ -224,6 +239,7 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
     from perdure.adapters import cassandra  # noqa: PLC0415
 
     clock = SystemClock()
+    registry = schema_registry(settings) if role == "orchestrator" else None
     opened = await kafka_log(settings, f"perdure-{role}-{owner}")
     try:
         driver = await cassandra.open_driver(cassandra_settings(settings))
@@ -233,22 +249,20 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
 
     async def close() -> None:
         # At once: where Kafka does not answer, its close outlasts the caller's patience, and the session would stay.
-        await asyncio.gather(opened.close(), driver.close())
+        await asyncio.gather(opened.close(), driver.close(), *([registry.close()] if registry else []))
 
     store = cassandra.CassandraHistoryStore(driver, settings.namespace)
     timers = cassandra.CassandraTimerStore(driver, settings.namespace)
     limits = partial(cassandra.check_limits, driver)
-    return Ports(opened, store, timers, clock, SystemEntropy(), close, limits)
+    return Ports(opened, store, timers, clock, SystemEntropy(), close, limits, registry)
 
 
-def _check_files(side: str, read: Callable[[], object]) -> None:
+def _check_files(side: str, read: Callable[[], object], names: Sequence[str] = TLS_FILES) -> None:
     """Certificates and keys that cannot be used are told before anything is connected."""
     try:
         read()
     except OSError as error:
-        files = ", ".join(
-            f"PERDURE_{side}_{name}" for name in ("CA_FILE", "CERTIFICATE_FILE", "KEY_FILE", "KEY_PASSWORD")
-        )
+        files = ", ".join(f"PERDURE_{side}_{name}" for name in names)
         raise PortError(f"the files for TLS cannot be used ({error.strerror or error}): check {files}") from None
 
 
@@ -295,7 +309,7 @@ class Engine:
         self._decider, slots = self._executors()
         owner = f"{settings.orchestrator.owner}-{ports.entropy.bytes(6).hex()}"  # unique per life of a process
         self.orchestrator = Orchestrator(
-            OrchestratorPorts(ports.log, ports.store, ports.clock, self.topics),
+            OrchestratorPorts(ports.log, ports.store, ports.clock, self.topics, ports.registry),
             Library(self.app),
             self._decider,
             dataclasses.replace(settings.orchestrator, owner=owner),

@@ -126,6 +126,7 @@ NAMED = {
     "InvalidName": errors.InvalidName,
     "InvalidInstanceId": errors.InvalidInstanceId,
     "PayloadTooLarge": PayloadTooLarge,
+    "InvalidPayload": errors.InvalidPayload,
     "Internal": errors.EngineInternalError,
 }
 

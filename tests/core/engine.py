@@ -101,7 +101,9 @@ class Engine:
         return self.deliver(instance_id, entries)
 
     def start(self, instance_id: str, name: str, input: str = "", **fields: Any) -> list[Event]:
+        """As our clients do: under a command_id, and to be told of the answer."""
         fields.setdefault("command_id", f"start {instance_id}")
+        fields.setdefault("reply_to", "0/client")
         return self.tell(instance_id, StartWorkflow(name, input, **fields))
 
     def answer(self, instance_id: str = "") -> Rejection | None:

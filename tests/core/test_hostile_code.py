@@ -178,7 +178,7 @@ def test_an_input_that_does_not_fit_the_annotation_fails_the_run():
     engine = one(wf)
     engine.start("x", "wf", '"text"')
     assert engine.instance("x").error_type == "PayloadError"
-    engine.start("y", "wf", "{no json")
+    engine.start("y", "wf", "{no json", parent_id="p")  # as if a parent had sent it
     assert engine.instance("y").error_type == "PayloadError"
 
 

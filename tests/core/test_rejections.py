@@ -32,6 +32,7 @@ from perdure.core.limits import (
     DERIVED_ID_BYTES_MAX,
     NOTE_BYTES_MAX,
     PAYLOAD_BYTES_MAX,
+    PAYLOAD_DEPTH_MAX,
     TIME_US_MAX,
 )
 from tests.core.engine import Engine, one, second, state_of
@@ -78,6 +79,7 @@ def between_attempts() -> Engine:
 
 TOO_LARGE = '"' + "x" * PAYLOAD_BYTES_MAX + '"'
 RUN = ("0.0.1", 0)
+TOO_DEEP = "[" * (PAYLOAD_DEPTH_MAX + 1) + "]" * (PAYLOAD_DEPTH_MAX + 1)
 LONG_ID = "i" * (COMMAND_ID_BYTES_MAX + 1)
 LONG_NOTE = "é" * (NOTE_BYTES_MAX // 2) + "!"
 
@@ -98,8 +100,15 @@ TABLE: list[tuple[str, Callable[[], Engine], str, Command]] = [
     ("AlreadyExists", running, "x", StartWorkflow("mixed")),
     ("IdInUse", ended, "x", StartWorkflow("mixed")),
     ("IdInUse", purged, "x", StartWorkflow("mixed")),
+    ("IdInUse", ended, "x", StartWorkflow("mixed", command_id="c")),
+    ("IdInUse", purged, "x", StartWorkflow("mixed", command_id="c")),
+    ("IdInUse", ended, "x", StartWorkflow("mixed", command_id="c", reply_to="0/t", reuse_id="never")),
+    ("IdInUse", purged, "x", StartWorkflow("mixed", command_id="c", reply_to="0/t", reuse_id="never")),
+    ("IdInUse", ended, "x", StartWorkflow("mixed", reply_to="0/t")),
+    ("IdInUse", ended, "x", StartWorkflow("mixed", reuse_id="ended")),
+    ("AlreadyExists", running, "x", StartWorkflow("mixed", command_id="c", reuse_id="ended")),
     ("UnknownWorkflow", blank, "x", StartWorkflow("nobody")),
-    ("UnknownWorkflow", ended, "x", StartWorkflow("nobody", command_id="c")),
+    ("UnknownWorkflow", ended, "x", StartWorkflow("nobody", command_id="c", reply_to="0/t")),
     ("NotRunning", ended, "x", RaiseEvent("e")),
     ("NotRunning", ended, "x", SuspendWorkflow("c")),
     ("NotRunning", ended, "x", ResumeWorkflow("c")),
@@ -145,6 +154,12 @@ TABLE: list[tuple[str, Callable[[], Engine], str, Command]] = [
     ("PayloadTooLarge", blank, "x", StartWorkflow("mixed", TOO_LARGE)),
     ("PayloadTooLarge", running, "x", RaiseEvent("e", TOO_LARGE)),
     ("PayloadTooLarge", running, "x", TerminateWorkflow(TOO_LARGE)),
+    ("InvalidPayload", blank, "x", StartWorkflow("mixed", "hello")),
+    ("InvalidPayload", blank, "x", StartWorkflow("mixed", "[NaN]")),
+    ("InvalidPayload", blank, "x", StartWorkflow("mixed", TOO_DEEP)),
+    ("InvalidPayload", running, "x", RaiseEvent("e", "{'a': 1}")),
+    ("InvalidPayload", running, "x", RaiseEvent("e", "9" * 5_000)),
+    ("InvalidPayload", running, "x", TerminateWorkflow("[1, 2")),
     ("NotStalled", running, "x", RecoverWorkflow("0.0.1", "f")),
     ("InvalidInstanceId", blank, "", StartWorkflow("mixed")),
     ("InvalidInstanceId", blank, "i" * 65, StartWorkflow("mixed")),
@@ -161,6 +176,7 @@ TABLE: list[tuple[str, Callable[[], Engine], str, Command]] = [
     ("InvalidCommand", blank, "x", StartWorkflow("mixed", requested_by=LONG_NOTE)),
     ("InvalidCommand", blank, "x", StartWorkflow("mixed", rerun_of=LONG_NOTE)),
     ("InvalidCommand", blank, "x", StartWorkflow("mixed", start_at_us=TIME_US_MAX + 1)),
+    ("InvalidCommand", blank, "x", StartWorkflow("mixed", reuse_id="always")),
     ("InvalidCommand", running, "x", RaiseEvent("e", requested_by=LONG_NOTE)),
     ("InvalidCommand", running, "x", SuspendWorkflow(requested_by=LONG_NOTE)),
     ("InvalidCommand", running, "x", ResumeWorkflow(requested_by=LONG_NOTE)),

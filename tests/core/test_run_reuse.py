@@ -102,6 +102,33 @@ def test_an_id_is_free_again_only_for_a_start_with_a_command_id(reused: Engine):
     assert kinds(reused.start("x", "busy", command_id="third"))[0] == "WorkflowStarted"
 
 
+@pytest.mark.parametrize(
+    ("means", "outcome"),
+    [
+        ({"reply_to": "0/t"}, "accepted"),  # today's clients, and those of versions that know no reuse_id
+        ({"parent_id": "p"}, "accepted"),
+        ({}, "IdInUse"),
+        ({"reuse_id": "ended"}, "accepted"),
+        ({"reuse_id": "never"}, "IdInUse"),
+        ({"reuse_id": "never", "reply_to": "0/t"}, "IdInUse"),
+        ({"reuse_id": "never", "parent_id": "p"}, "IdInUse"),
+        ({"reuse_id": "Ended"}, "InvalidCommand"),
+    ],
+)
+def test_a_start_says_whether_an_id_that_existed_may_have_another_run(reused: Engine, means, outcome):
+    reused.tell("x", TerminateWorkflow())
+    events = reused.tell("x", StartWorkflow("busy", command_id="third", **means))
+    assert reused.reason() == outcome
+    assert kinds(events[:1]) == (["WorkflowStarted"] if outcome == "accepted" else [])
+
+
+def test_a_start_that_means_to_be_the_first_is_no_refusal_when_it_comes_again(reused: Engine):
+    reused.tell("x", TerminateWorkflow())
+    for known in ("second", "start x"):
+        assert reused.tell("x", StartWorkflow("busy", command_id=known, reuse_id="never")) == []
+        assert reused.reason() == "accepted"
+
+
 def test_times_do_not_run_backwards_from_one_run_to_the_next():
     engine = one(busy, kid)
     engine.start("x", "busy")

@@ -34,6 +34,8 @@ UNITS = (
     "names",
     "requests",
     "connections",
+    "fields",
+    "schemas",
 )
 
 

@@ -12,6 +12,7 @@ from perdure.client.errors import (
     InvalidCommand,
     InvalidInstanceId,
     InvalidName,
+    InvalidPayload,
     Unauthorized,
     UnknownWorkflowError,
 )
@@ -59,6 +60,7 @@ _EXITS: Final[tuple[tuple[type[Exception], Exit], ...]] = (
     (InvalidInstanceId, Exit.USAGE),
     (InvalidName, Exit.USAGE),
     (InvalidCommand, Exit.USAGE),
+    (InvalidPayload, Exit.USAGE),
     (PayloadTooLarge, Exit.USAGE),
     (PayloadError, Exit.USAGE),
     (EngineInternalError, Exit.UNREACHABLE),

@@ -87,7 +87,11 @@ class TooManyWaiters(CommandRejected):
 
 
 class InvalidCommand(CommandRejected, ValueError):
-    """`requested_by` or `rerun_of` is too long, or a time lies beyond the year 9999."""
+    """`requested_by` or `rerun_of` is too long, a time lies beyond the year 9999, or `reuse_id` is none that there is."""
+
+
+class InvalidPayload(CommandRejected, ValueError):
+    """An input, event or output that is no JSON text, or is nested too deeply: this client's own are always sound."""
 
 
 class InvalidName(CommandRejected, ValueError):
@@ -128,6 +132,7 @@ _ERRORS: Final[dict[str, Callable[[str, str], PerdureError]]] = {
     "InvalidName": InvalidName,
     "InvalidInstanceId": InvalidInstanceId,
     "PayloadTooLarge": _too_large,
+    "InvalidPayload": InvalidPayload,
     "Internal": EngineInternalError,
 }
 

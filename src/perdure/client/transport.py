@@ -7,20 +7,12 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from perdure.client.ids import IdMint
-from perdure.core.commands import (
-    PurgeWorkflow,
-    RaiseEvent,
-    ResumeWorkflow,
-    StartWorkflow,
-    SuspendWorkflow,
-    TerminateWorkflow,
-)
+from perdure.core.commands import ClientCommand
 from perdure.core.replies import InstanceSnapshot, Reply
 from perdure.ports.store import Filter, Page
 
 __all__ = ["REQUEST_TIMEOUT_SECONDS", "ClientCommand", "Transport", "Until"]
 
-ClientCommand = StartWorkflow | RaiseEvent | SuspendWorkflow | ResumeWorkflow | TerminateWorkflow | PurgeWorkflow
 Until = Literal["now", "started", "completed"]
 
 REQUEST_TIMEOUT_SECONDS = 60.0

@@ -36,6 +36,7 @@ CODES: Final = {
     "InvalidName": (400, "ERR_NAME_INVALID"),
     "InvalidInstanceId": (400, "ERR_INSTANCE_ID_INVALID"),
     "PayloadTooLarge": (413, "ERR_PAYLOAD_TOO_LARGE"),
+    "InvalidPayload": (400, "ERR_PAYLOAD_INVALID"),
     "Internal": (500, "ERR_INTERNAL"),
 }
 """What the engine may answer a client with: the rejection's reason, its HTTP status and error code."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
-    "BeginGeneration", "Command", "CompleteActivity", "CompleteChild", "FailActivity", "FailChild", "FireTimer",
+    "BeginGeneration", "ClientCommand", "Command", "CompleteActivity", "CompleteChild", "FailActivity", "FailChild", "FireTimer",
     "InspectInstance", "PurgeWorkflow", "RaiseEvent", "RecoverWorkflow", "ResumeWorkflow", "StartWorkflow",
     "SuspendWorkflow", "TerminateWorkflow",
 ]  # fmt: skip
@@ -180,8 +180,10 @@ class InspectInstance:
     detail: bool = False  # with what it awaits, for describe
 
 
+ClientCommand = StartWorkflow | RaiseEvent | SuspendWorkflow | ResumeWorkflow | TerminateWorkflow | PurgeWorkflow
+"""What may be asked from outside; the others are between the engine's own parts."""
+
 Command = (
-    StartWorkflow | RaiseEvent | SuspendWorkflow | ResumeWorkflow | TerminateWorkflow | PurgeWorkflow
-    | CompleteActivity | FailActivity | CompleteChild | FailChild | FireTimer | BeginGeneration
+    ClientCommand | CompleteActivity | FailActivity | CompleteChild | FailChild | FireTimer | BeginGeneration
     | RecoverWorkflow | InspectInstance
 )  # fmt: skip

@@ -53,6 +53,7 @@ from perdure.core.refusals import (
     bad_id,
     bad_name,
     bad_note,
+    bad_payload,
     full,
     refuse,
     stale,
@@ -72,6 +73,9 @@ from perdure.core.results import (
 from perdure.core.sizes import text_bytes
 
 __all__ = ["REJECTIONS", "Decision", "Moment", "Rejection", "decide"]
+
+REUSES: Final = ("never", "ended")
+"""What a start may say of an id that existed before: no run of it, or another one once the last has ended."""
 
 
 def decide(instance: Instance, command: Any, moment: Moment) -> Decision:
@@ -95,10 +99,9 @@ def _start(instance: Instance, command: StartWorkflow, moment: Moment) -> Decisi
         return bad
     if instance.active:
         return refuse("AlreadyExists", f"an active workflow with ID '{instance.instance_id}' already exists")
-    if started is not None and not command.command_id:
-        return refuse(
-            "IdInUse", f"'{instance.instance_id}' was used before; a start that means it carries a command_id"
-        )
+    bad = _unless_reusable(instance, command)
+    if bad:
+        return bad
     if not moment.registered(command.name):
         return refuse("UnknownWorkflow", f"no workflow named '{command.name}' is registered with this engine")
     bad = bad_name(command.name) or too_large(command.input, "input")
@@ -107,6 +110,9 @@ def _start(instance: Instance, command: StartWorkflow, moment: Moment) -> Decisi
         return bad
     if command.start_at_us > TIME_US_MAX:
         return refuse("InvalidCommand", "start_at_us is beyond the year 9999")
+    bad = None if command.parent_id else bad_payload(command.input, "input")
+    if bad:
+        return bad
     at = max(moment.now_us, instance.last_at_us)
     delayed = command.start_at_us if command.start_at_us > moment.now_us else 0
     event = WorkflowStarted(
@@ -133,7 +139,7 @@ def _raise_event(instance: Instance, command: RaiseEvent, moment: Moment) -> Dec
             f"'{instance.instance_id}' has {moment.buffered} events with {moment.buffered_bytes:,} bytes that nothing has "
             f"waited for (limits {EVENT_BUFFER_MAX} and {EVENT_BUFFER_BYTES_MAX:,})",
         )
-    bad = full(instance) or too_heavy(instance, command.data)
+    bad = full(instance) or too_heavy(instance, command.data) or bad_payload(command.data, "event data")
     if bad:
         return bad
     place = place_of(instance, moment.now_us)
@@ -184,7 +190,7 @@ def _terminate(instance: Instance, command: TerminateWorkflow, moment: Moment) -
     bad = _unless_active(instance, command) or _unless_parent(instance, command)
     if bad:
         return bad
-    bad = too_large(command.output, "output")
+    bad = too_large(command.output, "output") or bad_payload(command.output, "output")
     if bad:
         return bad
     event = WorkflowTerminated(
@@ -227,6 +233,25 @@ def _purge(instance: Instance, command: PurgeWorkflow, moment: Moment) -> Decisi
 
 
 # -- pieces --------------------------------------------------------------------------------------------------
+
+
+def _unless_reusable(instance: Instance, command: StartWorkflow) -> Decision | None:
+    """May the id have another run? Who is told of a refusal may mean it; who is not, most likely repeats itself."""
+    reuse = command.reuse_id or ("ended" if command.reply_to or command.parent_id else "never")
+    if reuse not in REUSES:
+        return refuse("InvalidCommand", f"reuse_id is one of {', '.join(REUSES)} or empty, not '{reuse}'")
+    if instance.started is None:
+        return None
+    if reuse == "never":
+        return refuse(
+            "IdInUse",
+            f"'{instance.instance_id}' was used before; a start that means another run of it says so by reuse_id 'ended'",
+        )
+    if not command.command_id:
+        return refuse(
+            "IdInUse", f"'{instance.instance_id}' was used before; a start that means it carries a command_id"
+        )
+    return None
 
 
 def _unless_active(

@@ -82,7 +82,22 @@ ABANDONED_THREADS_MAX: Final = 4
 """Decider threads that user code may hold for ever before the process drains and exits."""
 
 UNDECIDED_OFFSETS_MAX: Final = 1_024
-"""Commands that wait outside their batch for the store; above it the owner stops reading (a marker lists them)."""
+"""Commands that wait outside their batch for the store or a schema; above it the owner stops reading (a marker lists them)."""
+
+SCHEMA_BYTES_MAX: Final = 256 * 1024
+"""A registry's answer about one schema: ours take a hundredth of it. A larger one is not read."""
+
+SCHEMA_FIELDS_MAX: Final = 256
+"""Fields of a writer's schema, and branches of a union in it: each is read with every record, even where it is not used."""
+
+SCHEMAS_KNOWN_MAX: Final = 10_000
+"""Answers of a registry that an orchestrator remembers, schemas and refusals each; above it the oldest are asked for again."""
+
+SCHEMAS_ASKED_MAX: Final = 8
+"""Questions to a registry at once: a burst of new ids is not to be a burst for others."""
+
+REGISTRY_REFUSAL_SECONDS: Final = 30.0
+"""How long "unknown" and "away" hold for a schema id before the registry is asked again: until then dead letters at once."""
 
 GENERATION_STEPS_PER_BATCH: Final = 1
 """continue_as_new per instance and batch: an instance that only continues cannot starve its partition."""

@@ -13,6 +13,7 @@ from perdure.core.clipping import clipped
 from perdure.core.effects import Effect
 from perdure.core.events import Event
 from perdure.core.instance import Instance
+from perdure.core.json_text import TOO_DEEP, json_value
 from perdure.core.limits import (
     COMMAND_ID_BYTES_MAX,
     DERIVED_ID_BYTES_MAX,
@@ -27,14 +28,14 @@ from perdure.core.limits import (
 from perdure.core.sizes import text_bytes
 
 __all__ = [
-    "REJECTIONS", "Decision", "Moment", "Rejection", "bad_command_id", "bad_id", "bad_name", "bad_note", "full", "refuse",
-    "stale", "too_heavy", "too_large", "unknown",
+    "REJECTIONS", "Decision", "Moment", "Rejection", "bad_command_id", "bad_id", "bad_name", "bad_note", "bad_payload", "full",
+    "refuse", "stale", "too_heavy", "too_large", "unknown",
 ]  # fmt: skip
 
 REJECTIONS: Final = {
     "UnknownInstance": "no instance has this id",
     "AlreadyExists": "a run with this id is active",
-    "IdInUse": "the id existed before and the start carries no command_id",
+    "IdInUse": "the id existed before, and the start carries no command_id or means to be the id's first",
     "UnknownWorkflow": "no workflow of this name is registered",
     "NotRunning": "the instance has ended",
     "NotFinished": "the instance has not ended",
@@ -46,11 +47,12 @@ REJECTIONS: Final = {
     "EventBufferFull": "too many raised events nobody has waited for",
     "HistoryFull": "the history takes no more but the end",
     "TooManyWaiters": "too many clients wait for the instance, or for its partition",
-    "InvalidCommand": "a note that is too long, or a time that no calendar has",
+    "InvalidCommand": "a note that is too long, a time that no calendar has, or a reuse_id that there is not",
     "InvalidCommandId": "an overlong command_id",
     "InvalidName": "an empty or overlong name",
     "InvalidInstanceId": "an empty, overlong or ill-formed instance id",
     "PayloadTooLarge": "the payload is over the limit",
+    "InvalidPayload": "the payload is no JSON text, or is nested too deeply",
     "NotStalled": "the instance is not stalled",
     "Internal": "an unexpected error of the engine's own",
 }
@@ -168,3 +170,16 @@ def too_large(payload: str, what: str) -> Decision | None:
         f"the {what} has {len(payload.encode())} bytes, the limit is {PAYLOAD_BYTES_MAX}: store it elsewhere and pass a "
         "reference",
     )
+
+
+def bad_payload(payload: str, what: str) -> Decision | None:
+    """Of a client's command: user code could not read it. The engine's own were made by its encoder, or checked before."""
+    if not payload:
+        return None
+    try:
+        json_value(payload)
+    except RecursionError:
+        return refuse("InvalidPayload", f"the {what} {TOO_DEEP}")
+    except ValueError as error:
+        return refuse("InvalidPayload", f"the {what} is no JSON text: {error}")
+    return None

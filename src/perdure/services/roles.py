@@ -156,7 +156,7 @@ class OrchestratorRole(Role):
     async def start(self) -> None:
         self._decider = self.make_decider()
         self.orchestrator = Orchestrator(
-            OrchestratorPorts(self.ports.log, self.ports.store, self.ports.clock, self.topics),
+            OrchestratorPorts(self.ports.log, self.ports.store, self.ports.clock, self.topics, self.ports.registry),
             Library(self.app),
             self._decider,
             replace(
@@ -164,6 +164,7 @@ class OrchestratorRole(Role):
                 owner=self.owner,
                 epoch=self.settings.epoch,
                 history_keep_s=self.settings.history_hours * 3600,
+                registry_patience_s=self.settings.schema_registry_seconds,
             ),
             on_failure=self._owner_failed,
         )

@@ -37,9 +37,10 @@ HEALTH_PORTS: Final = {"orchestrator": 9401, "activity-worker": 9402, "timer": 9
 """Where a role's probes listen unless PERDURE_HEALTH_PORT says otherwise: different, to share a machine."""
 
 PREFIX: Final = "PERDURE_"
-_CHECKED_PREFIXES: Final = ("PERDURE_KAFKA_", "PERDURE_CASSANDRA_")
+_CHECKED_PREFIXES: Final = ("PERDURE_KAFKA_", "PERDURE_CASSANDRA_", "PERDURE_SCHEMA_")
 _SERVER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:@/,\[\]]+):([0-9]{1,5})")
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_REGISTRY: Final = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[^\s:@/?#\[\]]+)(:[0-9]{1,5})?(/[^\s?#@]*)?")
 _KEYSPACE: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -78,6 +79,12 @@ class ServiceSettings(BaseSettings):
     cassandra_key_password: SecretStr | None = None
     cassandra_username: str | None = None
     cassandra_password: SecretStr | None = None
+
+    schema_registry: str | None = None
+    schema_registry_ca_file: Path | None = None
+    schema_registry_username: str | None = None
+    schema_registry_password: SecretStr | None = None
+    schema_registry_seconds: float = Field(default=30.0, ge=0, le=600)
 
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65535)
@@ -127,6 +134,18 @@ class ServiceSettings(BaseSettings):
             )
         return given
 
+    @field_validator("schema_registry")
+    @classmethod
+    def _registry_is_an_address(cls, given: str | None) -> str | None:
+        if given is None:
+            return None
+        _refuse_credentials(given, "PERDURE_SCHEMA_REGISTRY_USERNAME and PERDURE_SCHEMA_REGISTRY_PASSWORD")
+        if not _REGISTRY.fullmatch(given):
+            raise ValueError(
+                "is no address of a schema registry: write http://host:port or https://host:port, and its path"
+            )
+        return given.rstrip("/")
+
     @field_validator("namespace")
     @classmethod
     def _namespace_names_topics(cls, given: str) -> str:
@@ -143,11 +162,24 @@ class ServiceSettings(BaseSettings):
                 raise ValueError(f"{_variable(side, 'key_password')} is set without {_variable(side, 'key_file')}")
             for name in ("ca_file", "certificate_file", "key_file"):
                 self._check_file(side, name)
+        self._check_registry()
         if self.kafka_mechanism is not None and self.kafka_username is None:
             raise ValueError(
                 "PERDURE_KAFKA_MECHANISM is set without PERDURE_KAFKA_USERNAME and PERDURE_KAFKA_PASSWORD: set them, too"
             )
         return self
+
+    def _check_registry(self) -> None:
+        self._check_pair("schema_registry", "username", "password")
+        for name in ("ca_file", "username"):
+            if getattr(self, f"schema_registry_{name}") is not None and self.schema_registry is None:
+                raise ValueError(
+                    f"{_variable('schema_registry', name)} is set without PERDURE_SCHEMA_REGISTRY: set it, too"
+                )
+        if self.schema_registry_ca_file is not None:
+            if not (self.schema_registry or "").startswith("https://"):
+                raise ValueError("PERDURE_SCHEMA_REGISTRY_CA_FILE is set, but PERDURE_SCHEMA_REGISTRY is not https://")
+            self._check_readable("schema_registry", "ca_file")
 
     def _check_pair(self, side: str, one: str, other: str) -> None:
         for name, missing in ((one, other), (other, one)):
@@ -160,6 +192,10 @@ class ServiceSettings(BaseSettings):
             return
         if not getattr(self, f"{side}_tls"):
             raise ValueError(f"{_variable(side, name)} is set, but TLS is off: set {_variable(side, 'tls')}=true")
+        self._check_readable(side, name)
+
+    def _check_readable(self, side: str, name: str) -> None:
+        path: Path = getattr(self, f"{side}_{name}")
         if not path.is_file() or not os.access(path, os.R_OK):
             raise ValueError(f"{_variable(side, name)} names no file that can be read: {path}")
 

@@ -32,12 +32,11 @@ from typing import Any
 from uuid import UUID
 
 from perdure.core.errors import PayloadError, PayloadTooLarge
-from perdure.core.limits import PAYLOAD_BYTES_MAX, PAYLOAD_DEPTH_MAX
+from perdure.core.json_text import TOO_DEEP, json_value, may_be_deep
+from perdure.core.limits import PAYLOAD_BYTES_MAX
 from perdure.workflow.shapes import Misfit, shape
 
 __all__ = ["check_size", "dumps", "loads", "parsed"]
-
-_TOO_DEEP = f"is nested too deeply (at most {PAYLOAD_DEPTH_MAX} lists and objects within each other), or holds itself"
 
 
 def dumps(value: Any) -> str:
@@ -50,10 +49,10 @@ def dumps(value: Any) -> str:
         text = _encode(value)
         if not text.isascii():
             text.encode()
-        if _may_be_deep(text):
-            _check_depth(_decode(text))
+        if may_be_deep(text):
+            json_value(text)
     except RecursionError:
-        raise PayloadError(f"the value {_TOO_DEEP}: JSON cannot hold it") from None
+        raise PayloadError(f"the value {TOO_DEEP}: JSON cannot hold it") from None
     except (TypeError, ValueError) as error:
         raise PayloadError(_unfit(value, error)) from None
     return text
@@ -88,35 +87,17 @@ def loads(text: str, annotation: Any = None) -> Any:
     except Misfit as misfit:
         raise PayloadError(f"does not fit {_named(annotation)}: {misfit}") from misfit.__cause__
     except RecursionError:
-        raise PayloadError(f"the JSON {_TOO_DEEP}") from None
+        raise PayloadError(f"the JSON {TOO_DEEP}") from None
 
 
 def parsed(text: str) -> Any:
     """Plain JSON. Raises PayloadError for anything that RFC 8259 does not allow, NaN included."""
     try:
-        value = _decode(text)
-        if _may_be_deep(text):
-            _check_depth(value)
+        return json_value(text)
     except RecursionError:
-        raise PayloadError(f"the JSON {_TOO_DEEP}") from None
+        raise PayloadError(f"the JSON {TOO_DEEP}") from None
     except ValueError as error:
         raise PayloadError(f"this is no JSON: {error}") from None
-    return value
-
-
-def _may_be_deep(text: str) -> bool:
-    return text.count("[") + text.count("{") > PAYLOAD_DEPTH_MAX
-
-
-def _check_depth(value: Any) -> None:
-    """Raises RecursionError, as parsers do, but at the same depth wherever it runs and however deep its caller is."""
-    level = [value]
-    for _ in range(PAYLOAD_DEPTH_MAX):
-        inner = (node.values() if type(node) is dict else node for node in level if type(node) in (dict, list))
-        level = [each for held in inner for each in held if type(each) in (dict, list)]
-        if not level:
-            return
-    raise RecursionError
 
 
 def _plain(value: Any) -> Any:
@@ -161,13 +142,6 @@ def _refusal(value: Any) -> str:
 _encode = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"), default=_plain
 ).encode
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is not a number that JSON has")
-
-
-_decode = json.JSONDecoder(parse_constant=_no_number).decode
 
 
 def _unfit(value: Any, error: Exception) -> str:

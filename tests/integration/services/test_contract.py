@@ -164,6 +164,115 @@ def test_two_libraries_and_two_framings_steer_the_same_instances(served, facts, 
     assert ended(facts, ids, "all parcels have come") == dict.fromkeys(ids, expected)
 
 
+# -- a follower ----------------------------------------------------------------------------------------------
+
+LIVES = 10
+
+
+def test_a_follower_that_is_killed_anywhere_ends_with_the_table_that_the_gateway_lists(served, facts, avro):
+    chance, database = random.Random(7), served.folder / "instances.db"
+    arguments = [*served.options, "--schemas", str(SCHEMAS), "--most", "20", str(database)]
+    scenes = Scenes(served, facts, avro)
+    positions = []
+    for life in range(LIVES):
+        follower = subprocess.Popen([sys.executable, "-S", "follow_history.py", *arguments], cwd=EXAMPLES, env=environ_of_an_outsider())  # fmt: skip
+        try:
+            scenes.play(life)
+            before = read_so_far(database)
+            wait_until(lambda before=before: read_so_far(database) > before, "the follower goes on")
+            # Not for a fact, but for none: it is to die at some moment of its work, another one in each life.
+            time.sleep(chance.uniform(0, 0.2))
+        finally:
+            follower.send_signal(signal.SIGKILL)
+            assert follower.wait(20) == -signal.SIGKILL
+        positions.append(read_so_far(database))
+    assert positions == sorted(set(positions))
+    decided(served, facts, avro)
+    python("follow_history.py", *arguments, "--once")
+    table = table_of(database)
+    listed = {}
+
+    def stored():
+        listed.clear()
+        listed.update(gateway_list(served))
+        return listed.keys() == table.keys() and all(
+            listed[key]["events"] == row["events"] for key, row in table.items()
+        )
+
+    try:
+        wait_until(stored, "the store has all of it")
+    finally:
+        assert table == listed
+    assert {row["status"] for row in table.values()} == {
+        "RUNNING", "COMPLETED", "FAILED", "TERMINATED", "SUSPENDED", "PENDING",
+    }  # fmt: skip
+    assert {row["generation"] for row in table.values()} == {0, 1, 2}
+
+
+class Scenes:
+    """What happens to instances whose ids begin with f-: in each life of the follower some more."""
+
+    def __init__(self, served, facts, avro):
+        self._served, self._facts, self._avro = served, facts, avro
+
+    def play(self, life):
+        send, avro = self._send, self._avro
+        ids = [f"f-{life}-{number}" for number in range(8)]
+        plain, failing, stopped, paused, running, later, purged, again = ids
+        for each in (plain, purged, again):
+            send(each, avro("StartWorkflow", name="echo", input='"zażółć"'))
+        send(failing, avro("StartWorkflow", name="failing"))
+        send(running, avro("StartWorkflow", name="rounds", input="2"))
+        send(later, avro("StartWorkflow", name="echo", start_at_us=4_000_000_000_000_000))
+        for each in (stopped, paused):
+            send(each, avro("StartWorkflow", name="parcels", input="9"))
+        send(stopped, avro("TerminateWorkflow", output='"enough"'))
+        send(paused, avro("SuspendWorkflow"), avro("RaiseEvent", name="parcel", data="1"))
+        for _ in range(life % 3):
+            send(running, avro("RaiseEvent", name="go"), avro("RaiseEvent", name="nobody waits"))
+        ended(self._facts, [plain, failing, purged, again, stopped], f"life {life}")
+        send(purged, avro("PurgeWorkflow"))
+        send(again, avro("StartWorkflow", name="echo", input="2", reuse_id="ended", command_id="again"))
+
+    def _send(self, key, *commands):
+        self._served.produce(*((None, key.encode(), command, ()) for command in commands))
+
+
+def read_so_far(database):
+    if not database.exists():
+        return 0
+    with sqlite3.connect(database, timeout=20) as db:
+        try:
+            return db.execute("select sum(next_offset) from positions").fetchone()[0] or 0
+        except sqlite3.OperationalError:
+            return 0  # it has not made its tables yet
+
+
+COLUMNS = ("run", "generation", "events", "name", "status", "input", "output", "custom_status")
+
+
+def table_of(database):
+    with sqlite3.connect(database) as db:
+        rows = db.execute(f"select instance_id, {', '.join(COLUMNS)} from instances where instance_id like 'f-%'")
+        return {key: dict(zip(COLUMNS, values, strict=True)) for key, *values in rows}
+
+
+def gateway_list(served):
+    """The same of the instances that the gateway knows."""
+    found, page = {}, ""
+    while True:
+        asked = {"id_prefix": "f-", "limit": 100, "page": page}
+        answer = httpx.get(f"{served.told['gateway']['gateway']}/v1/instances", params=asked, timeout=60).json()
+        for each in answer["instances"]:
+            keys = ("run", "generation", "events", "workflowName", "runtimeStatus", "serializedInput", "serializedOutput", "serializedCustomStatus")  # fmt: skip
+            found[each["instanceID"]] = dict(zip(COLUMNS, (each[key] if each[key] is not None else "" for key in keys), strict=True))  # fmt: skip
+        page = answer["next"]
+        if not page:
+            return found
+
+
+# -- ten thousand -------------------------------------------------------------------------------------------
+
 STARTS, REPEATED, STRANGE, ASTRAY = 10_000, 500, 100, 100
 
 
@@ -175,7 +284,7 @@ def test_of_ten_thousand_starts_the_valid_run_once_and_the_rest_lies_in_the_dead
     for place in chance.sample(range(STARTS), ASTRAY):
         partition, *rest = records[place]
         assert partition is None
-        records[place] = (-1, *rest)  # known to be wrong only when the right one is
+        records[place] = (-1, *rest)  # astray
     strange = [garbage(chance, avro, number) for number in range(STRANGE)]
     mixed = records + chance.sample(records, REPEATED) + [(chance.randrange(PARTITIONS), *each[:3]) for each in strange]
     chance.shuffle(mixed)
@@ -190,7 +299,9 @@ def test_of_ten_thousand_starts_the_valid_run_once_and_the_rest_lies_in_the_dead
 
     reasons = {(key, value): reason for key, value, _, reason in strange}
     letters = served.letters()[before:]
-    assert collections.Counter((each.key or b"", each.value) for each, _ in letters) == collections.Counter(reasons)
+    assert collections.Counter((each.key or b"", each.value) for each, _ in letters) == collections.Counter(
+        list(reasons)
+    )
     for letter, told in letters:
         assert reasons[letter.key or b"", letter.value] in told
     written = {(place[1], place[2]): at for place, at in zip(placed, offsets, strict=True)}
@@ -290,110 +401,3 @@ def test_in_another_hash_than_ours_the_commands_of_an_instance_keep_their_order(
     metrics = httpx.get(f"{served.told['orchestrator']['probes']}/metrics", timeout=20).text
     forwarded = int(float(re.search(r"^perdure_forwarded_total (\S+)$", metrics, re.MULTILINE)[1]))
     assert forwarded >= len(wrong) * (events + 1)
-
-
-# -- a follower ----------------------------------------------------------------------------------------------
-
-LIVES = 12
-
-
-def test_a_follower_that_is_killed_anywhere_ends_with_the_table_that_the_gateway_lists(served, facts, avro):
-    chance, database = random.Random(7), served.folder / "instances.db"
-    arguments = [*served.options, "--schemas", str(SCHEMAS), "--most", "7", str(database)]
-    scenes = Scenes(served, facts, avro)
-    positions = []
-    for life in range(LIVES):
-        follower = subprocess.Popen([sys.executable, "-S", "follow_history.py", *arguments], cwd=EXAMPLES, env=environ_of_an_outsider())  # fmt: skip
-        try:
-            scenes.play(life)
-            before = read_so_far(database)
-            wait_until(lambda before=before: read_so_far(database) > before, "the follower goes on")
-            # Not for a fact, but for none: it is to die at some moment of its work, another one in each life.
-            time.sleep(chance.uniform(0, 0.2))
-        finally:
-            follower.send_signal(signal.SIGKILL)
-            assert follower.wait(20) == -signal.SIGKILL
-        positions.append(read_so_far(database))
-    assert positions == sorted(set(positions))
-    decided(served, facts, avro)
-    python("follow_history.py", *arguments, "--once")
-    table = table_of(database)
-    listed = {}
-
-    def stored():
-        listed.clear()
-        listed.update(gateway_list(served))
-        return listed.keys() == table.keys() and all(
-            listed[key]["events"] == row["events"] for key, row in table.items()
-        )
-
-    try:
-        wait_until(stored, "the store has all of it")
-    finally:
-        assert table == listed
-    assert {row["status"] for row in table.values()} == {
-        "RUNNING", "COMPLETED", "FAILED", "TERMINATED", "SUSPENDED", "PENDING",
-    }  # fmt: skip
-    assert {row["generation"] for row in table.values()} == {0, 1, 2}
-
-
-class Scenes:
-    """What happens to instances whose ids begin with f-: in each life of the follower some more."""
-
-    def __init__(self, served, facts, avro):
-        self._served, self._facts, self._avro = served, facts, avro
-
-    def play(self, life):
-        send, avro = self._send, self._avro
-        ids = [f"f-{life}-{number}" for number in range(8)]
-        plain, failing, stopped, paused, running, later, purged, again = ids
-        for each in (plain, purged, again):
-            send(each, avro("StartWorkflow", name="echo", input='"zażółć"'))
-        send(failing, avro("StartWorkflow", name="failing"))
-        send(running, avro("StartWorkflow", name="rounds", input="2"))
-        send(later, avro("StartWorkflow", name="echo", start_at_us=4_000_000_000_000_000))
-        for each in (stopped, paused):
-            send(each, avro("StartWorkflow", name="parcels", input="9"))
-        send(stopped, avro("TerminateWorkflow", output='"enough"'))
-        send(paused, avro("SuspendWorkflow"), avro("RaiseEvent", name="parcel", data="1"))
-        for _ in range(life % 3):
-            send(running, avro("RaiseEvent", name="go"), avro("RaiseEvent", name="nobody waits"))
-        ended(self._facts, [plain, failing, purged, again, stopped], f"life {life}")
-        send(purged, avro("PurgeWorkflow"))
-        send(again, avro("StartWorkflow", name="echo", input="2", reuse_id="ended", command_id="again"))
-
-    def _send(self, key, *commands):
-        self._served.produce(*((None, key.encode(), command, ()) for command in commands))
-
-
-def read_so_far(database):
-    if not database.exists():
-        return 0
-    with sqlite3.connect(database, timeout=20) as db:
-        try:
-            return db.execute("select sum(next_offset) from positions").fetchone()[0] or 0
-        except sqlite3.OperationalError:
-            return 0  # it has not made its tables yet
-
-
-COLUMNS = ("run", "generation", "events", "name", "status", "input", "output", "custom_status")
-
-
-def table_of(database):
-    with sqlite3.connect(database) as db:
-        rows = db.execute(f"select instance_id, {', '.join(COLUMNS)} from instances where instance_id like 'f-%'")
-        return {key: dict(zip(COLUMNS, values, strict=True)) for key, *values in rows}
-
-
-def gateway_list(served):
-    """The same of the instances that the gateway knows."""
-    found, page = {}, ""
-    while True:
-        asked = {"id_prefix": "f-", "limit": 100, "page": page}
-        answer = httpx.get(f"{served.told['gateway']['gateway']}/v1/instances", params=asked, timeout=60).json()
-        for each in answer["instances"]:
-            keys = ("run", "generation", "events", "workflowName", "runtimeStatus", "serializedInput", "serializedOutput", "serializedCustomStatus")  # fmt: skip
-            found[each["instanceID"]] = dict(zip(COLUMNS, (each[key] if each[key] is not None else "" for key in keys), strict=True))  # fmt: skip
-        page = answer["next"]
-        if not page:
-            return found

@@ -206,7 +206,7 @@ def test_what_is_committed_and_not_stored_is_found_in_the_log():
             first.store.dead = True  # from here on only the log has it
             await world.send(stored, RaiseEvent("e", "2"))
             new = await world.start("collector", 1, minted=True)
-            await world.send(again, StartWorkflow("waiting", "null", "another-start"))
+            await world.send(again, StartWorkflow("waiting", "null", "another-start", reuse_id="ended"))
             await asyncio.sleep(0.5)
             assert world.instance(stored).custom_status == "2"
             first.crash()

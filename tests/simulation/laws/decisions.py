@@ -35,7 +35,8 @@ def _start(life, command, fields, origin, versions):
         return Decision(events=[])
     if life.active:
         return refused("AlreadyExists")
-    if life.started is not None and not command_id:
+    reuse = fields["reuse_id"] or ("ended" if fields["reply_to"] or fields["parent_id"] else "never")
+    if life.started is not None and (reuse == "never" or not command_id):
         return refused("IdInUse")
     unknown = fields["name"] == "plan_b" and 2 in versions
     if unknown and 1 not in versions:

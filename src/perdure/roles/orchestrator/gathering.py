@@ -2,7 +2,7 @@
 
 **Law.** Requests of one instance are decided in the order of the log. While an instance is being loaded its requests
 wait in `memory.parked`, and they stay there until they are taken, so that no later one can pass them by; those of other
-instances go on.
+instances go on. Before that they may wait for the schema they were written with (`holding.py`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from perdure.core.commands import InspectInstance
 from perdure.core.names import Topics, partition_of
 from perdure.ports.clock import Clock
 from perdure.ports.log import Reader, Record
-from perdure.roles.orchestrator.intake import Incoming, Misfit, misrouted, read, refused
+from perdure.roles.orchestrator.holding import Holding
+from perdure.roles.orchestrator.intake import Incoming, Misfit, Sealed, misrouted, read, refused
 from perdure.roles.orchestrator.memory import Memory
 from perdure.roles.orchestrator.position import Position
+from perdure.roles.orchestrator.schemas import Schemas
 
 __all__ = ["Gatherer"]
 
@@ -29,7 +31,7 @@ class Gatherer:
 
     def __init__(
         self, reader: Reader, memory: Memory, position: Position, topics: Topics, partitions: int, clock: Clock,
-        poison: set[int],
+        poison: set[int], schemas: Schemas,
     ) -> None:  # fmt: skip
         self._reader = reader
         self._memory = memory
@@ -39,6 +41,7 @@ class Gatherer:
         self._clock = clock
         self._poison = poison
         self._woken = asyncio.Event()
+        self._holding = Holding(schemas, position, topics, self.wake)
 
     def wake(self) -> None:
         """Let `gather` return; from callbacks, any number of times."""
@@ -49,11 +52,14 @@ class Gatherer:
         """At most about `most` requests that can be decided now, and records that are none. Empty after a wake."""
         misfits: list[Misfit] = []
         incoming = self._memory.take_loaded(most)
+        if self._holding:
+            for found in self._holding.take(most - len(incoming)):
+                self._route(found, incoming, misfits)
         if self._position.room == 0:
-            if not incoming:
-                await self._woken.wait()  # nothing more is read until the store has answered for what waits
+            if not incoming and not misfits:
+                await self._woken.wait()  # nothing more is read until what waits has its answer
         elif len(incoming) < most:
-            if incoming:
+            if incoming or misfits:
                 self._reader.wake()  # take what is there, do not wait for more
             for record in await self._reader.read(min(most - len(incoming), self._position.room)):
                 self._sort(record, incoming, misfits)
@@ -64,17 +70,32 @@ class Gatherer:
         if not self._position.read(record.offset):
             return
         found = read(record, self._topics)
+        if self._holding and not isinstance(found, Misfit) and self._holding.holds(found.instance_id):
+            self._holding.hold(found)
+            return
+        if isinstance(found, Sealed):
+            if not self._is_home(found.instance_id, record):
+                misfits.append(misrouted(record, self._topics, partition_of(found.instance_id, self._partitions)))
+                return
+            opened = self._holding.open(found)
+            if opened is None:
+                self._holding.hold(found)
+                return
+            found = opened
+        self._route(found, incoming, misfits)
+
+    def _route(self, found: Incoming | Misfit, incoming: list[Incoming], misfits: list[Misfit]) -> None:
         misfit: Misfit | None = None
         if isinstance(found, Misfit):
             misfit = found
-        elif record.offset in self._poison:
-            misfit = refused(record, self._topics, "its outcome cannot be committed")
+        elif found.record.offset in self._poison:
+            misfit = refused(found.record, self._topics, "its outcome cannot be committed")
         elif self._is_at_hand(found):
             incoming.append(found)
         else:
             misfit = self._park(found)
         if misfit is not None:
-            self._position.decided(record.offset)
+            self._position.decided(misfit.offset)
             misfits.append(misfit)
 
     def _is_at_hand(self, found: Incoming) -> bool:

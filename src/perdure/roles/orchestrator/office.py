@@ -10,6 +10,7 @@ from perdure.roles.orchestrator.batch import Layout
 from perdure.roles.orchestrator.decider import Decider
 from perdure.roles.orchestrator.halving import Halving
 from perdure.roles.orchestrator.pace import Pace
+from perdure.roles.orchestrator.schemas import Schemas
 from perdure.roles.orchestrator.settings import OrchestratorPorts, OrchestratorSettings, Stats
 from perdure.roles.orchestrator.waiters import Waiters
 from perdure.workflow.code import Library
@@ -32,4 +33,5 @@ class Office:
     waiters: Waiters
     halving: Halving
     pace: Pace  # one for all partitions of the process
+    schemas: Schemas  # so is this
     on_trouble: Callable[[Exception], None] = lambda _: None  # told why a partition cannot be served for a while

@@ -13,6 +13,7 @@ from perdure.roles.orchestrator.decider import Decider
 from perdure.roles.orchestrator.kept import Kept
 from perdure.roles.orchestrator.owner import PartitionOwner
 from perdure.roles.orchestrator.pace import Pace
+from perdure.roles.orchestrator.schemas import Schemas
 from perdure.roles.orchestrator.settings import OrchestratorPorts, OrchestratorSettings, Stats
 from perdure.roles.orchestrator.tenure import Halving, Office
 from perdure.roles.orchestrator.waiters import Waiters
@@ -41,6 +42,7 @@ class Orchestrator(GroupListener):
         self._decider = decider
         self._settings = settings or OrchestratorSettings()
         self._pace = Pace(self._settings.commits_per_second, self._settings.commits_burst)
+        self._schemas = Schemas(ports.registry, self._settings)
         self._on_trouble = on_trouble  # told why one cannot be served for a while
         self._on_failure = on_failure  # told why a partition cannot be served any more
         self._membership: asyncio.Future[Membership] | None = None
@@ -86,6 +88,7 @@ class Orchestrator(GroupListener):
             await membership.result().leave()
         await self.on_revoked(list(self._tasks))
         await self._forget(list(self._kept))
+        await self._schemas.stop()
 
     # -- membership -------------------------------------------------------------------------------------------
 
@@ -124,7 +127,7 @@ class Orchestrator(GroupListener):
             office = Office(
                 partition, membership.reader(topics.instances, partition), Layout(topics, partition, *self._counts),
                 self._ports, self._settings, self._library, self._decider, self.stats, waiters,
-                Halving(self._settings.batch_requests_max), self._pace, self._on_trouble,
+                Halving(self._settings.batch_requests_max), self._pace, self._schemas, self._on_trouble,
             )  # fmt: skip
             owner = self.owners[partition] = PartitionOwner(office, kept)
             self._kept.pop(partition, None)

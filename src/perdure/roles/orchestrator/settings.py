@@ -9,6 +9,7 @@ from perdure.core.limits import REQUEST_RESEND_SECONDS
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock
 from perdure.ports.log import Log
+from perdure.ports.registry import SchemaRegistry
 from perdure.ports.store import HistoryStore
 from perdure.telemetry.metrics import Histogram
 
@@ -21,6 +22,7 @@ class OrchestratorPorts:
     store: HistoryStore
     clock: Clock
     topics: Topics
+    registry: SchemaRegistry | None = None  # none: commands in Confluent's framing become dead letters
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class OrchestratorSettings:
     waiter_silence_s: float = 3 * REQUEST_RESEND_SECONDS  # a client that has not asked again is gone
     retry_s: float = 0.2  # after a failed commit or store
     retry_s_max: float = 5.0
+    registry_patience_s: float = 30.0  # a schema registry that is away for longer costs a dead letter
 
 
 @dataclass(slots=True)

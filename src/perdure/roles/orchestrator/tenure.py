@@ -66,7 +66,7 @@ class Tenure:
         self.behind = WriteBehind(office.partition, ports.store, self.memory, settings, office.stats)
         self.gatherer = Gatherer(
             office.reader, self.memory, self.position, ports.topics, office.layout.instances, ports.clock,
-            office.halving.poison,
+            office.halving.poison, office.schemas,
         )  # fmt: skip
         self.following = Following(ports.clock, ports.topics.namespace, office.partition)
         self.marker_offset = point.marker_offset

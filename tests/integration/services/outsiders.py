@@ -53,9 +53,9 @@ def done(*command, environ=None):
     )
 
 
-def python(*arguments, fails=False):
+def python(*arguments, fails=False, **environ):
     """A Python that has libraries, and not us."""
-    ran = done(sys.executable, "-S", *arguments, environ=environ_of_an_outsider())
+    ran = done(sys.executable, "-S", *arguments, environ={**environ_of_an_outsider(), **environ})
     assert (ran.returncode != 0) == fails, ran.stderr
     return ran
 
@@ -132,16 +132,15 @@ class Served:
         self._follower.catch_up()
         return [(each, dict(each.headers)["perdure-reason"].decode()) for each in self.records(self.dead)]
 
-    def produce(self, *records):
+    def produce(self, *records, topic="instances"):
         """(partition, key, value, headers) each, partition None for the key's own. Returns (partition, offset) each."""
 
         async def sent():
             async with AIOKafkaProducer(
                 bootstrap_servers=self.kafka, enable_idempotence=True, linger_ms=5, max_batch_size=256 * 1024
             ) as producer:
-                topic = f"{self.namespace}.instances"
                 futures = [
-                    await producer.send(topic, value, key, partition, headers=list(headers))
+                    await producer.send(f"{self.namespace}.{topic}", value, key, partition, headers=list(headers))
                     for partition, key, value, headers in records
                 ]
                 return [(each.partition, each.offset) for each in await asyncio.gather(*futures)]

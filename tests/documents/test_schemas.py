@@ -7,6 +7,8 @@ import re
 import fastavro
 import pytest
 
+from perdure.codec.avro import decode
+from perdure.codec.json_commands import command_from_json
 from perdure.codec.schemas import load_schemas
 from perdure.core.commands import Command
 from perdure.core.names import Topics, partition_of
@@ -118,3 +120,9 @@ def test_the_contract_names_the_topics_and_headers_as_the_code_does():
         assert f"| `{topic}` |" in page
     for header in (FORWARDED, "perdure-reason", "perdure-origin", "perdure-truncated-bytes"):
         assert f"`{header}`" in page
+
+
+@pytest.mark.parametrize("name", [cls.__name__ for cls in contract.CLIENT_COMMANDS])
+def test_an_example_in_json_and_the_one_in_bytes_are_the_same_command_to_the_engine(name):
+    told, hexed = next((told, hexed) for record, told, hexed in examples() if record == name)
+    assert command_from_json(told.encode()) == decode(bytes.fromhex(hexed))

@@ -34,6 +34,8 @@ def test_a_workflow_runs_from_the_wheel_alone(tmp_path):
         archive.extractall(tmp_path / "site")
     for schema in ROOT.glob("schemas/*/*.avsc"):
         assert f"perdure/_schemas/{schema.relative_to(ROOT / 'schemas')}" in names
+    assert "perdure/_schemas/index.json" in names
+    assert not [name for name in names if name.endswith(".whl")]
     assert "perdure/adapters/sqlite/schema.sql" in names
     assert "perdure/py.typed" in names
     program = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r})\n{PROGRAM}"

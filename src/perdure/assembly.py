@@ -21,6 +21,8 @@ from pydantic import SecretStr
 from perdure.adapters.system import SystemClock, SystemEntropy
 from perdure.client.errors import EngineUnavailable
 from perdure.client.log_transport import LogTransport
+from perdure.codec.encoder import Encoder
+from perdure.codec.versions import OLDEST, marked
 from perdure.core.errors import PerdureError
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock, Entropy
@@ -85,7 +87,9 @@ async def _nothing_found() -> Findings:
 
 @dataclass(slots=True)
 class Ports:
-    """Everything outside. `close` gives it back. `store_limits` compares the store's limits with what is written to it."""
+    """Everything outside. `close` gives it back. `store_limits` compares the store's limits with what is written to it.
+    `encode` writes for all that goes there, and the process raises it when the namespace's write version is raised.
+    """
 
     log: Log
     store: HistoryStore
@@ -95,6 +99,7 @@ class Ports:
     close: Callable[[], Awaitable[None]]
     store_limits: Callable[[], Awaitable[Findings]] = _nothing_found
     registry: SchemaRegistry | None = None  # of writers' schemas, for commands in Confluent's framing
+    encode: Encoder = field(default_factory=Encoder)
 
 
 @dataclass(slots=True)
@@ -112,8 +117,11 @@ class EngineSettings:
 
 
 def topic_specs(topics: Topics, partitions: int) -> list[TopicSpec]:
-    """The topics of a namespace. instances, history, timers and activities share the partition count."""
-    names = (topics.instances, topics.history, topics.timers, topics.activities(), topics.dead_letters)
+    """The topics of a namespace. instances, history, timers and activities share the partition count; dead letters and their marks have it, too."""
+    names = (
+        topics.instances, topics.history, topics.timers, topics.activities(), topics.dead_letters,
+        topics.dead_letter_marks,
+    )  # fmt: skip
     return [*(TopicSpec(name, partitions) for name in names), TopicSpec(topics.replies, 1)]
 
 
@@ -181,7 +189,7 @@ def kafka_settings(settings: ServiceSettings, client_id: str) -> KafkaSettings:
     security = KafkaSecurity(protocol=protocol, mechanism=mechanism, **_credentials(settings, "kafka"))
     _check_files("KAFKA", security.options)
     copies, insync = settings.replication, settings.insync_min
-    return KafkaSettings(settings.kafka_servers, security, client_id, replication=copies, insync_min=insync)
+    return KafkaSettings(settings.kafka_servers, security, marked(client_id), replication=copies, insync_min=insync)
 
 
 def cassandra_settings(settings: ServiceSettings) -> CassandraSettings:
@@ -251,10 +259,11 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
         # At once: where Kafka does not answer, its close outlasts the caller's patience, and the session would stay.
         await asyncio.gather(opened.close(), driver.close(), *([registry.close()] if registry else []))
 
-    store = cassandra.CassandraHistoryStore(driver, settings.namespace)
+    encode = Encoder(OLDEST)  # until the namespace's write version is read
+    store = cassandra.CassandraHistoryStore(driver, settings.namespace, encode)
     timers = cassandra.CassandraTimerStore(driver, settings.namespace)
     limits = partial(cassandra.check_limits, driver)
-    return Ports(opened, store, timers, clock, SystemEntropy(), close, limits, registry)
+    return Ports(opened, store, timers, clock, SystemEntropy(), close, limits, registry=registry, encode=encode)
 
 
 def _check_files(side: str, read: Callable[[], object], names: Sequence[str] = TLS_FILES) -> None:
@@ -309,7 +318,9 @@ class Engine:
         self._decider, slots = self._executors()
         owner = f"{settings.orchestrator.owner}-{ports.entropy.bytes(6).hex()}"  # unique per life of a process
         self.orchestrator = Orchestrator(
-            OrchestratorPorts(ports.log, ports.store, ports.clock, self.topics, ports.registry),
+            OrchestratorPorts(
+                ports.log, ports.store, ports.clock, self.topics, registry=ports.registry, encode=ports.encode
+            ),
             Library(self.app),
             self._decider,
             dataclasses.replace(settings.orchestrator, owner=owner),
@@ -319,9 +330,11 @@ class Engine:
         self.worker = self._make_worker(slots)
         self.timers = TimerService(
             log=ports.log, store=ports.timers, clock=ports.clock, topics=self.topics, settings=settings.timers,
-            on_failure=self._part_failed,
+            on_failure=self._part_failed, encode=ports.encode,
         )  # fmt: skip
-        self.transport = LogTransport(ports.log, ports.store, self.topics, ports.entropy, ports.clock)
+        self.transport = LogTransport(
+            ports.log, ports.store, self.topics, ports.entropy, ports.clock, encode=ports.encode
+        )
         self._started = True
         try:
             await self.timers.start()
@@ -364,6 +377,7 @@ class Engine:
         return ActivityWorker(
             app=self.app, log=ports.log, clock=ports.clock, topics=self.topics, slots=slots,
             settings=self.settings.activities, on_exhausted=self._worker_is_exhausted, on_failure=self._part_failed,
+            encode=ports.encode,
         )  # fmt: skip
 
     def _worker_is_exhausted(self) -> None:

@@ -24,11 +24,13 @@ __all__ = ["check_tables", "client_transport", "create_tables", "kafka_topic_set
 def client_transport(address: str) -> ConnectingTransport:
     """To Kafka at `address`, with the environment's namespace and security. Connects nothing. Raises SettingsWrong."""
     from perdure.services.settings import read_client_settings  # noqa: PLC0415
+    from perdure.services.write_version import learn_write_version  # noqa: PLC0415
 
     settings = read_client_settings(address)
     clock, entropy = SystemClock(), SystemEntropy()
     client_id = f"perdure-client-{entropy.bytes(6).hex()}"
-    return ConnectingTransport(lambda: kafka_log(settings, client_id), Topics(settings.namespace), entropy, clock)
+    topics = Topics(settings.namespace)
+    return ConnectingTransport(lambda: kafka_log(settings, client_id), topics, entropy, clock, learn_write_version)
 
 
 def kafka_topic_settings(settings: ServiceSettings) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """docs/cli.md is run: every command in it is typed, and prints what the page shows."""
 
+import asyncio
 import re
 import shlex
 import time
@@ -8,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from perdure.assembly import sqlite_ports, topic_specs
 from perdure.cli.exits import Exit
 from perdure.cli.program import program
+from perdure.core.names import Topics
+from perdure.ports.log import Outgoing
 from tests.cli.terminal import dev_process, run_cli, until
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "cli.md"
-READING = re.compile(r"perdure (get|describe|list|history) ")
+READING = re.compile(r"perdure (get|describe|list|history|dead-letters (list|show))\b")
+TOPICS = Topics("perdure")
 PLACES = (
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\.\d+Z", "<time>"),
     (r"http://127\.0\.0\.1:\d+", "<url>"),
@@ -55,7 +60,16 @@ def folder(tmp_path, monkeypatch):
     )
     (tmp_path / "orders.py").write_text(source[1], encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    asyncio.run(write_garbage(tmp_path / "perdure.db"))
     return tmp_path
+
+
+async def write_garbage(path):
+    """What the page's dead letters were, before anybody serves the file."""
+    ports = await sqlite_ports(path, TOPICS)
+    await ports.log.create_topics(topic_specs(TOPICS, 1))
+    await ports.log.append([Outgoing(TOPICS.instances, 0, key, b"no command") for key in (b"order-7", b"order-8")])
+    await ports.close()
 
 
 def test_every_example_prints_what_the_page_shows(folder, monkeypatch):
@@ -86,7 +100,7 @@ def test_every_example_prints_what_the_page_shows(folder, monkeypatch):
 
 def test_every_command_and_every_code_has_its_place_on_the_page():
     page = PAGE.read_text(encoding="utf-8")
-    for command in program.registered_commands:
+    for command in [*program.registered_commands, *program.registered_groups]:
         assert re.search(rf"^## .*perdure {command.name}\b", page, re.MULTILINE), command.name
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
     assert codes == {code.value for code in Exit}

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from perdure.adapters.memory import MemoryBroker, MemoryLog
 from perdure.adapters.system import SystemClock, SystemEntropy
+from perdure.assembly import topic_specs
 from perdure.client.errors import InstanceNotFound
 from perdure.client.ids import IdMint
 from perdure.client.transport import Transport
+from perdure.core.names import Topics
 from perdure.core.replies import InstanceSnapshot, Reply
 from perdure.core.rows import InstanceRow
+from perdure.letters import DeadLetters
+from perdure.ports.log import Record
 from perdure.ports.store import Page
+from perdure.roles.dead_letters import dead_letter
+
+TOPICS = Topics("t")
 
 
 def snapshot(instance_id="i1", **more) -> InstanceSnapshot:
@@ -33,6 +41,9 @@ def row(known: InstanceSnapshot) -> InstanceRow:
 class FakeTransport(Transport):
     def __init__(self, *known: InstanceSnapshot) -> None:
         self.ids = IdMint(SystemClock(), SystemEntropy())
+        self.broker = MemoryBroker(SystemClock())
+        self.broker.create_topics(topic_specs(TOPICS, 1))
+        self.letters = DeadLetters(MemoryLog(self.broker), TOPICS, SystemClock())
         self.known = {each.instance_id: each for each in known}
         self.sent = []
         self.asked = []
@@ -78,6 +89,24 @@ class FakeTransport(Transport):
         if instance_id not in self.known:
             raise InstanceNotFound(f"no workflow instance has the ID '{instance_id}'")
         return self.events.get(instance_id, [])
+
+    def bury(self, *, key=b"i1", value=b"no command", headers=(), topic=TOPICS.instances, offset=0, why="it is none"):
+        """One more dead letter; its id."""
+        letter = dead_letter(TOPICS.dead_letters, 1, Record(topic, 0, offset, key, value, tuple(headers)), why)
+        self.broker.append([letter])
+        return f"0-{self.broker.source(TOPICS.dead_letters, 0).end - 1}"
+
+    async def list_letters(self, where, limit, after=""):
+        self._fail()
+        return await self.letters.page(where, limit, after)
+
+    async def letter(self, letter_id):
+        self._fail()
+        return await self.letters.get(letter_id)
+
+    async def settle_letters(self, letter_ids, settling, *, request, requested_by=""):
+        self._fail()
+        return await self.letters.settle(letter_ids, settling, request=request, requested_by=requested_by)
 
     async def check(self):
         self._fail()

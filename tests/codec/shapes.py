@@ -66,8 +66,9 @@ def _fields(cls: type, schema: dict[str, Any]) -> Any:
     )
 
 
-def any_record() -> Any:
-    return st.sampled_from(record_types()).flatmap(lambda cls: _fields(cls, current_schema(cls)))
+def any_record(of: type | None = None) -> Any:
+    kinds = st.sampled_from(record_types()) if of is None else st.just(of)
+    return kinds.flatmap(lambda cls: _fields(cls, current_schema(cls)))
 
 
 def full(cls: type) -> Any:

@@ -17,7 +17,7 @@ from tests.codec.shapes import any_record, full, least
 RECORDS = {cls.__name__: cls for cls in record_types()}
 quick = settings(max_examples=300, deadline=None, database=None, print_blob=True)
 
-FROZEN = (98, "66a0b673d48b40dfe6a41701f7c3143ee1cf1dffe688bad6242fbd21330a66ab")
+FROZEN = (100, "86876d33102ef6e051a7748eb8d2f45c847d4ed02032b2f928e51b6680d484da")
 """How many lines of the golden file are frozen, and their sha256: raise both when lines are appended, never lower."""
 
 

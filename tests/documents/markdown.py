@@ -22,7 +22,10 @@ def text_of(name: str) -> str:
 
 def documents() -> list[Path]:
     """Every page of prose in the repository."""
-    folders = [ROOT, *(ROOT / name for name in ("docs", "docs/adr", "schemas", "examples", "loadtest"))]
+    folders = [
+        ROOT,
+        *(ROOT / name for name in ("docs", "docs/adr", "docs/operations", "schemas", "examples", "loadtest")),
+    ]
     return sorted(path for folder in folders if folder.is_dir() for path in folder.glob("*.md"))
 
 

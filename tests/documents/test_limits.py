@@ -34,6 +34,7 @@ UNITS = (
     "names",
     "requests",
     "connections",
+    "records",
     "fields",
     "schemas",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import httpx
 
@@ -11,6 +12,7 @@ from perdure.client.log_transport import LogTransport
 from perdure.core.commands import RaiseEvent, StartWorkflow
 from perdure.core.names import Topics
 from perdure.ports.errors import PortError
+from perdure.services.write_version import learn_write_version
 
 ANSWER_SECONDS = 15.0
 WAIT_SECONDS = 15.0
@@ -76,7 +78,11 @@ class LogDoor:
     name = "log"
 
     def __init__(self, ports, namespace):
-        self._transport = LogTransport(ports.log, ports.store, Topics(namespace), ports.entropy, ports.clock)
+        topics = Topics(namespace)
+        self._transport = LogTransport(
+            ports.log, ports.store, topics, ports.entropy, ports.clock, encode=ports.encode,
+            learn=partial(learn_write_version, ports.log, topics, ports.encode),
+        )  # fmt: skip
 
     def mint(self, number, prefix):
         return self._transport.ids.mint()

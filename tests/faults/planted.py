@@ -123,11 +123,23 @@ def nobody_is_fenced():
     KafkaLog.open_writer = planted
 
 
+def nothing_is_held_back():
+    """Whatever the namespace's write version, the newest is written."""
+    from perdure.codec.encoder import Encoder
+
+    ordinary = Encoder.__init__
+
+    def planted(self, version=None):
+        ordinary(self)
+
+    Encoder.__init__ = planted
+
+
 FAULTS = {
     each.__name__: each
     for each in (
         results_count_twice, results_are_sent_twice, what_runs_is_given_away, tail_is_not_read, position_runs_ahead,
-        store_forgets, hangs_before_commit, nobody_is_fenced,
+        store_forgets, hangs_before_commit, nobody_is_fenced, nothing_is_held_back,
     )
 }  # fmt: skip
 

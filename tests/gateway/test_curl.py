@@ -16,6 +16,7 @@ from perdure.gateway.dapr_routes import VERSIONS
 from perdure.gateway.http import create_app
 from perdure.gateway.server import GatewayServer
 from perdure.gateway.settings import GatewaySettings
+from perdure.ports.log import Outgoing
 
 PAGE = Path(__file__).parents[2] / "docs" / "http.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -38,6 +39,11 @@ async def served(application):
     engine = Engine(application, memory_ports(SystemClock(), SystemEntropy()))
     await engine.start()
     client = AsyncWorkflowClient(engine.transport)
+    garbage = [Outgoing(engine.topics.instances, 0, b"order-9", b"no command") for _ in range(4)]
+    await engine.ports.log.append(garbage)
+    async with asyncio.timeout(20):
+        while len((await client.list_dead_letters()).letters) < len(garbage):
+            await asyncio.sleep(0.01)
     server = GatewayServer(create_app(client, settings=GatewaySettings(api_token=None)), GatewaySettings(port=0))
     await server.start()
     yield server.url, client
@@ -64,6 +70,12 @@ async def test_every_line_does_what_the_page_says(served):
     for line, answer in answers.items():
         if "/wait?" in line:
             assert answer["serializedOutput"] == '{"order":10,"paid":true}'
+        if "/dead-letters?" in line:
+            assert [each["id"] for each in answer["letters"]] == ["0-0", "0-1", "0-2", "0-3"]
+        if "/dead-letters/" in line and line.endswith(("/replay'", "/drop'")):
+            assert answer["state"] in ("replayed", "dropped")
+        if "/dead-letters:" in line:
+            assert [each["state"] for each in answer["letters"]] in (["replayed"], ["dropped"])
         if line.endswith("/history'"):
             assert [event["type"] for event in answer["events"]] == [
                 "WorkflowStarted", "ActivityScheduled", "ActivityCompleted", "WorkflowCompleted",

@@ -3,6 +3,7 @@
 `few` and `many` are derandomised: a run finds what the last one found. HOSTILE_TIMES=50 looks that much further.
 """
 
+import dataclasses
 import os
 import typing
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from perdure.codec.avro import encode, record_types
 from perdure.core import commands
+from tests.codec.framing import as_json, framed
 from tests.codec.shapes import any_record, any_value, current_schema
 
 __all__ = ["aimed", "any_headers", "any_json", "any_key", "any_payload", "any_value_bytes", "few", "many", "mutated"]
@@ -32,8 +34,30 @@ def any_key(*known: bytes) -> st.SearchStrategy[bytes]:
 
 
 def any_headers() -> st.SearchStrategy[tuple[tuple[str, bytes], ...]]:
-    names = st.sampled_from(("traceparent", "tracestate", "perdure-forwarded", "perdure-reason", "")) | MILD_TEXT
-    traces = st.sampled_from((b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01", b"00-" + b"0" * 600, b"\xff"))
+    names = (
+        st.sampled_from(
+            (
+                "traceparent",
+                "tracestate",
+                "perdure-forwarded",
+                "perdure-reason",
+                "perdure-command-id",
+                "content-type",
+                "",
+            )
+        )
+        | MILD_TEXT
+    )
+    traces = st.sampled_from(
+        (
+            b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01",
+            b"00-" + b"0" * 600,
+            b"\xff",
+            b"application/json",
+            b"c",
+            b"i" * 300,
+        )
+    )
     return st.lists(st.tuples(names, traces | st.binary(max_size=30)), max_size=4).map(tuple)
 
 
@@ -87,6 +111,45 @@ def aimed(cls: type, run: str, **fixed: typing.Any) -> st.SearchStrategy[typing.
         else:
             fields[name] = any_value(field["type"], hints[name])
     return st.builds(cls, **fields)
+
+
+def any_json_message(run: str) -> st.SearchStrategy[bytes]:
+    """Commands in JSON, and what tries to look like them."""
+    import json
+
+    client = st.sampled_from(typing.get_args(commands.ClientCommand)).flatmap(
+        lambda cls: aimed(cls, run, input="", data="", output="")
+    )
+    names = (
+        st.sampled_from(("StartWorkflow", "RaiseEvent", "command", "name", "input", "data", "reply_to", "")) | MILD_TEXT
+    )
+    odd = st.dictionaries(names, any_json() | names, max_size=4).map(lambda value: json.dumps(value).encode())
+    good = client.map(as_json)
+    return good | good.flatmap(mutated) | odd | any_payload()
+
+
+SCHEMA_IDS = {
+    1: current_schema(commands.StartWorkflow),
+    2: current_schema(commands.RaiseEvent),
+    3: {"type": "array", "items": "null"},
+    4: {"type": "record", "name": "perdure.command.RaiseEvent", "fields": [{"name": "name", "type": "bytes"}]},
+    5: None,
+    6: [[[[]]]],
+    7: {"type": "record", "name": "perdure.command.StartWorkflow", "fields": [{"name": "name", "type": ["null", "string"]}] * 2},
+}  # fmt: skip
+"""What a registry may have; others it does not know."""
+
+
+def any_framed(run: str) -> st.SearchStrategy[bytes]:
+    """In Confluent's framing: under the right schema's id, or another's."""
+    sealed = st.one_of(
+        aimed(commands.StartWorkflow, run).map(lambda command: framed(1, SCHEMA_IDS[1], dataclasses.asdict(command))),
+        aimed(commands.RaiseEvent, run).map(lambda command: framed(2, SCHEMA_IDS[2], dataclasses.asdict(command))),
+    )
+    other = st.tuples(st.sampled_from((*SCHEMA_IDS, 99, 0xFFFFFFFF)), st.binary(max_size=40)).map(
+        lambda drawn: b"\0" + drawn[0].to_bytes(4, "big") + drawn[1]
+    )
+    return sealed | sealed.flatmap(mutated) | other
 
 
 def any_command(run: str) -> st.SearchStrategy[typing.Any]:

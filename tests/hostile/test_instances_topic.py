@@ -11,7 +11,19 @@ from perdure.codec.avro import encode
 from perdure.core.commands import InspectInstance, RaiseEvent
 from perdure.core.limits import DERIVED_ID_BYTES_MAX
 from perdure.ports.log import Outgoing
-from tests.hostile.strangers import LONG_KEYS, any_command, any_headers, any_key, any_value_bytes, few
+from tests.codec.framing import JSON_HEADERS
+from tests.hostile.strangers import (
+    LONG_KEYS,
+    SCHEMA_IDS,
+    any_command,
+    any_framed,
+    any_headers,
+    any_json_message,
+    any_key,
+    any_value_bytes,
+    few,
+)
+from tests.roles.orchestrator.registries import FakeRegistry
 from tests.roles.orchestrator.world import World, run_virtually, until
 
 VICTIMS = (b"v1", b"v2")
@@ -22,7 +34,8 @@ VICTIMS = (b"v1", b"v2")
 def test_any_records_among_good_ones_kill_nothing_and_hold_nobody_up(data):
     async def day():
         async with World() as world:
-            node = await world.node()
+            registry = data.draw(st.none() | st.just(FakeRegistry(SCHEMA_IDS)))
+            node = await world.node(registry=registry)
             for victim in ("v1", "v2"):
                 await world.start("collector" if victim == "v1" else "chain", 3, victim)
             world.paused.add("0")  # the chain's first step is open
@@ -31,9 +44,13 @@ def test_any_records_among_good_ones_kill_nothing_and_hold_nobody_up(data):
             strange = []
             for _ in range(data.draw(st.integers(1, 12))):
                 victim = data.draw(st.sampled_from(("v1", "v2")))
-                value = data.draw(any_value_bytes() | any_command(world.instance(victim).run).map(encode))
+                run = world.instance(victim).run
+                plain = any_value_bytes() | any_command(run).map(encode) | any_framed(run)
+                value = data.draw(plain | any_json_message(run))
                 key = data.draw(st.just(victim.encode()) | any_key(*VICTIMS))
                 headers = data.draw(any_headers())
+                if value.startswith(b"{") and data.draw(st.booleans()):
+                    headers = (*headers, *JSON_HEADERS)
                 strange.append(Outgoing(world.topics.instances, 0, key, value, headers))
             middle = len(strange) // 2
             good = [world.out(first, RaiseEvent("e", str(number))) for number in (1, 2)]

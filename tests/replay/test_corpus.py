@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from perdure.codec.avro import decode
+from perdure.codec.schemas import HEADER_BYTES, load_schemas
 from perdure.core.events import (
     ACTIONS,
     Event,
@@ -94,6 +95,13 @@ def test_recordings_are_only_added():
 def test_the_corpus_has_every_type_of_event():
     recorded = {type(event) for file in FILES for event in events_of(file)}
     assert set(typing.get_args(Event)) - recorded <= {WorkflowPurged}
+
+
+def test_the_corpus_has_bytes_of_every_earlier_version_of_an_event():
+    recorded = {line[: 2 * HEADER_BYTES] for file in FILES for line in file.read_text(encoding="ascii").split()}
+    earlier = {schema.header.hex() for schema in load_schemas() if schema.family == "event" and not schema.current}
+    assert earlier
+    assert earlier <= recorded
 
 
 def test_the_corpus_has_the_seven_patterns():

@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 from perdure.adapters.memory import MemoryBroker, MemoryLog
 from perdure.adapters.system import SystemClock
 from perdure.cli.program import program
+from perdure.codec.versions import newest
 from perdure.core.names import Topics
 from perdure.ports.errors import PortError, StoreUnavailable, TopicMismatch
-from perdure.ports.log import TopicSpec
+from perdure.ports.log import Outgoing, TopicSpec
 from perdure.services.bootstrap import Bootstrap, wanted_topics
 from perdure.services.kafka_topics import TopicFacts, differences
 from perdure.services.keyspace import replication_faults
@@ -244,6 +245,19 @@ async def test_a_service_refuses_to_start_on_topics_that_would_lose_records_and_
     assert ["shop.history" in str(each) for each in logs if name in str(each)] == (
         [True] if name.startswith("min") else []
     )
+
+
+async def test_a_new_namespace_begins_at_the_newest_write_version_and_an_old_one_stays_where_it_is(clusters):
+    await clusters.bootstrap().create()
+    assert (await read_layout(clusters.log, TOPICS)).writes == newest()
+    other = Clusters()
+    await other.bootstrap().create()
+    [record] = await other.log.fetch(layout_topic(TOPICS), 0, 0, 10)
+    await other.log.delete_before(layout_topic(TOPICS), 0, 1)
+    first = json.dumps({"partitions": 2, "form": 1}).encode()
+    await other.log.append([Outgoing(record.topic, 0, record.key, first)])
+    assert await other.bootstrap().create() == []
+    assert (await read_layout(other.log, TOPICS)).writes == 1
 
 
 async def test_a_service_that_may_not_read_settings_starts_without(clusters):

@@ -71,3 +71,14 @@ async def test_the_limits_that_are_compared_are_those_of_the_cassandra_that_was_
     assert await ports.store_limits() == (["too low"], [])
     await asyncio.wait_for(asked[0].close(), SECONDS)
     assert clusters.closed == ["cassandra"]
+
+
+@pytest.mark.parametrize("role", ["orchestrator", "timer"])
+async def test_an_orchestrator_has_the_schema_registry_that_is_set_and_gives_it_back(clusters, environment, role):
+    environment.setenv("PERDURE_SCHEMA_REGISTRY", "http://127.0.0.1:8081")
+    clusters.kafka_answers.set()
+    ports = await assembly.kafka_cassandra_ports(read_settings(), role, "t")
+    assert (ports.registry is not None) == (role == "orchestrator")
+    await asyncio.wait_for(ports.close(), SECONDS)
+    if ports.registry is not None:
+        assert ports.registry._http.is_closed

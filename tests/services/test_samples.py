@@ -6,6 +6,7 @@ import re
 import httpx
 import pytest
 
+from perdure.ports.log import Outgoing
 from perdure.roles.activities.settings import ActivityStats
 from perdure.roles.orchestrator import Stats
 from perdure.roles.timers.settings import TimerStats
@@ -14,7 +15,7 @@ from perdure.services.samples import Sample, exposition, of_stats
 from perdure.telemetry.metrics import CATALOGUE, SECONDS, Histogram
 from tests.documents.markdown import text_of
 from tests.services.worlds import SECONDS as PATIENCE
-from tests.services.worlds import asked
+from tests.services.worlds import TOPICS, asked
 
 KINDS = [(Stats, "perdure_"), (ActivityStats, "perdure_activities_"), (TimerStats, "perdure_timers_")]
 
@@ -88,6 +89,10 @@ async def test_every_service_shows_what_the_catalogue_says_of_it_and_nothing_els
         # A rejection, for there is no sample of a reason that never was.
         assert (await http.post("/v1/instances/nobody/pause")).status_code == 404
         await http.get("/v1/instances/d1/wait")
+        # And a dead letter that is settled.
+        await world.ports.log.append([Outgoing(TOPICS.dead_letters, 0, b"", b"")])
+        (letter,) = (await http.get("/v1/dead-letters")).json()["letters"]
+        assert (await http.post(f"/v1/dead-letters/{letter['id']}/drop")).status_code == 200
     for role in ROLES:
         text = (await asked(world.told[role]["probes"], "/metrics")).text
         shown = dict(re.findall(r"^# TYPE (perdure_\w+) (\w+)$", text, re.MULTILINE))

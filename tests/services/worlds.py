@@ -93,7 +93,8 @@ class World:
     async def close(self):
         for made in self._tasks:
             made.stop()
-        await asyncio.wait([made.ending for made in self._tasks], timeout=SECONDS)
+        if self._tasks:
+            await asyncio.wait([made.ending for made in self._tasks], timeout=SECONDS)
         for made in self._tasks:
             made.ending.exception()
         await self.ports.close()

@@ -7,6 +7,7 @@ from typing import Final
 
 from perdure.client.errors import (
     CommandRejected,
+    DeadLetterNotFound,
     EngineInternalError,
     InstanceNotFound,
     InvalidCommand,
@@ -55,6 +56,7 @@ class Unusable(PerdureError):
 _EXITS: Final[tuple[tuple[type[Exception], Exit], ...]] = (
     (InstanceNotFound, Exit.NOT_FOUND),
     (UnknownWorkflowError, Exit.NOT_FOUND),
+    (DeadLetterNotFound, Exit.NOT_FOUND),
     (NotThere, Exit.NOT_FOUND),
     (UsageError, Exit.USAGE),
     (InvalidInstanceId, Exit.USAGE),

@@ -15,29 +15,30 @@ from perdure.core.replies import InstanceSnapshot
 from perdure.core.rows import InstanceRow
 from perdure.ports.store import Filter, Page
 
-__all__ = ["stored_events", "stored_instance", "stored_page"]
+__all__ = ["existing", "stored_events", "stored_instance", "stored_page"]
 
 
 def stored_page(path: Path, where: Filter, limit: int, after: str) -> Page:
     """Raises NotThere, StoreUnavailable, DatabaseDamaged; ValueError for a page that is none."""
-    with assembly.read_database(_existing(path)) as database:
+    with assembly.read_database(existing(path)) as database:
         return database.page(where, limit, after)
 
 
 def stored_instance(path: Path, instance_id: str) -> InstanceSnapshot:
     """As stored, which is behind the engine by what it has not written yet. Raises as above, and InstanceNotFound."""
-    with assembly.read_database(_existing(path)) as database:
+    with assembly.read_database(existing(path)) as database:
         return snapshot_of(_row(database.row(instance_id), instance_id, path))
 
 
 def stored_events(path: Path, instance_id: str) -> Sequence[Any]:
     """Every event of the latest stored run and generation that is committed. Raises as above."""
-    with assembly.read_database(_existing(path)) as database:
+    with assembly.read_database(existing(path)) as database:
         row = _row(database.row(instance_id), instance_id, path)
         return [decode(event.value) for event in database.events(row)]
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
+    """Raises NotThere."""
     if not path.is_file():
         raise NotThere(f"there is no database {path}: give the path that the engine was started with")
     return path

@@ -16,11 +16,13 @@ from typer.core import TyperGroup
 from perdure.cli.bootstrap import bootstrap
 from perdure.cli.dev import dev
 from perdure.cli.exits import Exit, exit_of
+from perdure.cli.letters import dead_letters
 from perdure.cli.output import note, shown
 from perdure.cli.reading import describe, get, history, list_instances
 from perdure.cli.run import run
 from perdure.cli.starting import rerun, start
 from perdure.cli.steering import pause, purge, raise_event, resume, terminate
+from perdure.cli.upgrade import upgrade
 from perdure.cli.waiting import wait
 
 __all__ = ["program"]
@@ -83,6 +85,7 @@ for _name, _command in (
     ("dev", dev),
     ("run", run),
     ("bootstrap", bootstrap),
+    ("upgrade", upgrade),
     ("start", start),
     ("get", get),
     ("describe", describe),
@@ -97,3 +100,4 @@ for _name, _command in (
     ("rerun", rerun),
 ):
     program.command(_name)(_command)
+program.add_typer(dead_letters, name="dead-letters")

@@ -6,13 +6,13 @@ repeat under it gets the first answer and has no second effect) and `requested_b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 from perdure.client.bulk import ACTIVE, TERMINAL, each_of
-from perdure.client.errors import InstanceNotFound, rejection_error
+from perdure.client.errors import DeadLetterNotFound, InstanceNotFound, rejection_error
 from perdure.client.ids import check_chosen_id, check_command_id, check_event_name, check_known_id, derived_id
 from perdure.client.listing import PAGE_ROWS_MAX, Where, make_filter
 from perdure.client.transport import REQUEST_TIMEOUT_SECONDS, ClientCommand, Transport, Until
@@ -25,6 +25,7 @@ from perdure.core.commands import (
     SuspendWorkflow,
     TerminateWorkflow,
 )
+from perdure.letters import LetterFilter, LetterPage, LetterRecord, Settling
 from perdure.workflow.app import App
 from perdure.workflow.status import WorkflowState
 
@@ -218,6 +219,57 @@ class AsyncWorkflowClient:
 
         return await each_of(self.transport, make_filter(where), TERMINAL, limit, purge)
 
+    async def list_dead_letters(
+        self,
+        *,
+        limit: int = 100,
+        page: str = "",
+        state: str = "open",
+        instance_id: str = "",
+        origin: str = "",
+        reason: str = "",
+    ) -> LetterPage:
+        """Dead letters (`docs/dead-letters.md`) that fit, oldest first: records that could not be handled, and why.
+
+        state: open, replayed, dropped or all. origin: a topic, such as instances. reason: a part of it, in any case.
+        `page` is an earlier page's `next`; a page may hold fewer than `limit`. Raises ValueError.
+        """
+        if not 1 <= limit <= PAGE_ROWS_MAX:
+            raise ValueError(f"limit is {limit}: a page has 1 to {PAGE_ROWS_MAX} dead letters")
+        return await self.transport.list_letters(LetterFilter(state, instance_id, origin, reason), limit, page)
+
+    async def get_dead_letter(self, letter_id: str) -> LetterRecord:
+        """A dead letter with its record's key, value and headers as they were. Raises DeadLetterNotFound, ValueError."""
+        found = await self.transport.letter(letter_id)
+        if found is None:
+            raise DeadLetterNotFound(f"there is no dead letter {letter_id}, or retention has deleted it")
+        return found
+
+    async def replay_dead_letter(
+        self, letter_id: str, *, command_id: str | None = None, requested_by: str = ""
+    ) -> None:
+        """Send its record again to where it came from, once for ever.
+
+        Raises DeadLetterNotFound, DeadLetterSettled, DeadLetterNotReplayable, DeadLetterNotSettled, ValueError.
+        """
+        await self._settle(letter_id, "replay", command_id, requested_by)
+
+    async def drop_dead_letter(self, letter_id: str, *, command_id: str | None = None, requested_by: str = "") -> None:
+        """Put it away: it is never replayed. Raises as `replay_dead_letter`."""
+        await self._settle(letter_id, "drop", command_id, requested_by)
+
+    async def replay_dead_letters(
+        self, letter_ids: Sequence[str], *, command_id: str | None = None, requested_by: str = ""
+    ) -> BulkResult:
+        """Replay each, at most 100; those that were settled before are skipped. Raises ValueError."""
+        return await self._settle_each(letter_ids, "replay", command_id, requested_by)
+
+    async def drop_dead_letters(
+        self, letter_ids: Sequence[str], *, command_id: str | None = None, requested_by: str = ""
+    ) -> BulkResult:
+        """Drop each, at most 100; those that were settled before are skipped. Raises ValueError."""
+        return await self._settle_each(letter_ids, "drop", command_id, requested_by)
+
     async def close(self) -> None:
         """Give up what this client still waits for. Twice is harmless."""
         await self.transport.close()
@@ -237,6 +289,31 @@ class AsyncWorkflowClient:
         known = await self.transport.inspect(instance_id, until=until, timeout_s=timeout_s)
         return None if known is None else WorkflowState.from_snapshot(known, fetch_payloads)
 
+    async def _settle(self, letter_id: str, settling: Settling, command_id: str | None, requested_by: str) -> None:
+        request = self._request_id(command_id)
+        (told,) = await self.transport.settle_letters([letter_id], settling, request=request, requested_by=requested_by)
+        if told.reason:
+            raise rejection_error(told.reason, told.message)
+
+    async def _settle_each(
+        self, letter_ids: Sequence[str], settling: Settling, command_id: str | None, requested_by: str
+    ) -> BulkResult:
+        request, result = self._request_id(command_id), BulkResult([], [], {})
+        told = await self.transport.settle_letters(letter_ids, settling, request=request, requested_by=requested_by)
+        for each in told:
+            if not each.reason:
+                result.done.append(each.letter_id)
+            elif each.reason == "LetterSettled":
+                result.skipped.append(each.letter_id)
+            else:
+                result.failed[each.letter_id] = each.message
+        return result
+
+    def _request_id(self, command_id: str | None) -> str:
+        if command_id is not None:
+            check_command_id(command_id)
+        return command_id or self.transport.ids.mint()
+
     async def _start(
         self, command: StartWorkflow, instance_id: str | None, command_id: str | None, requested_by: str
     ) -> str:
@@ -255,9 +332,7 @@ class AsyncWorkflowClient:
         await self._send(instance_id, command, command_id, requested_by)
 
     async def _send(self, instance_id: str, command: ClientCommand, command_id: str | None, requested_by: str) -> None:
-        if command_id is not None:
-            check_command_id(command_id)
-        command.command_id = command_id or self.transport.ids.mint()
+        command.command_id = self._request_id(command_id)
         command.requested_by = requested_by
         reply = await self.transport.send(instance_id, command)
         if not reply.accepted:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from perdure.client.errors import EngineStopped, EngineUnavailable, GatewayNeeded
 from perdure.client.ids import IdMint
 from perdure.client.log_transport import LogTransport
 from perdure.client.transport import ClientCommand, Transport, Until
+from perdure.codec.encoder import Encoder
+from perdure.codec.versions import OLDEST
 from perdure.core.names import Topics
 from perdure.core.replies import InstanceSnapshot, Reply
+from perdure.letters import LetterFilter, LetterPage, LetterRecord, Settlement, Settling
 from perdure.ports.clock import Clock, Entropy
 from perdure.ports.errors import PortError
 from perdure.ports.log import Log
@@ -25,14 +29,26 @@ __all__ = ["ConnectingTransport"]
 
 
 class ConnectingTransport(Transport):
-    """Owns the log that `connect` gives, and closes it. Reaches no store: `list` and `history` raise GatewayNeeded."""
+    """Owns the log that `connect` gives, and closes it. Reaches no store: `list` and `history` raise GatewayNeeded.
 
-    def __init__(self, connect: Callable[[], Awaitable[Log]], topics: Topics, entropy: Entropy, clock: Clock) -> None:
+    `learn` raises an encoder to the write version of the log's namespace; without it nothing is held back.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[Log]],
+        topics: Topics,
+        entropy: Entropy,
+        clock: Clock,
+        learn: Callable[[Log, Topics, Encoder], Awaitable[object]] | None = None,
+    ) -> None:
         self.ids = IdMint(clock, entropy)
         self._connect = connect
         self._topics = topics
         self._entropy = entropy
         self._clock = clock
+        self._learn = learn
+        self._encode = Encoder(None if learn is None else OLDEST)
         self._log: Log | None = None
         self._inner: LogTransport | None = None
         self._has_ended = False  # answers of this connection cannot be read any more
@@ -56,6 +72,18 @@ class ConnectingTransport(Transport):
         del instance_id
         raise GatewayNeeded("a history comes")
 
+    async def list_letters(self, where: LetterFilter, limit: int, after: str = "") -> LetterPage:
+        return await (await self._connected()).list_letters(where, limit, after)
+
+    async def letter(self, letter_id: str) -> LetterRecord | None:
+        return await (await self._connected()).letter(letter_id)
+
+    async def settle_letters(
+        self, letter_ids: Sequence[str], settling: Settling, *, request: str, requested_by: str = ""
+    ) -> Sequence[Settlement]:
+        connected = await self._connected()
+        return await connected.settle_letters(letter_ids, settling, request=request, requested_by=requested_by)
+
     async def check(self) -> None:
         await (await self._connected()).check()
 
@@ -75,7 +103,10 @@ class ConnectingTransport(Transport):
                     self._log = await self._connect()
                 except PortError as error:
                     raise EngineUnavailable(str(error)) from None
-                self._inner = LogTransport(self._log, None, self._topics, self._entropy, self._clock)
+                learn = None if self._learn is None else partial(self._learn, self._log, self._topics, self._encode)
+                self._inner = LogTransport(
+                    self._log, None, self._topics, self._entropy, self._clock, encode=self._encode, learn=learn
+                )
                 self._inner.on_end = self._ended
             return self._inner
 

@@ -11,9 +11,10 @@ from typing import Final
 from perdure.core.errors import PayloadTooLarge, PerdureError
 
 __all__ = [
-    "CommandRejected", "EngineInternalError", "EngineNotFound", "EngineStopped", "EngineUnavailable",
+    "CommandRejected", "DeadLetterNotFound", "DeadLetterNotReplayable", "DeadLetterNotSettled", "DeadLetterSettled", "EngineInternalError", "EngineNotFound", "EngineStopped", "EngineUnavailable",
     "EventBufferFull", "GatewayNeeded", "HistoryIsFull", "InstanceIdTooLong", "InstanceNotFound", "InvalidCommand",
-    "InvalidInstanceId", "InvalidName", "NotFinished", "NotRunning", "TooManyWaiters", "Unauthorized", "UnknownWorkflowError", "WorkflowAlreadyExists", "reason_of", "rejection_error",
+    "InvalidInstanceId", "InvalidName", "NotFinished", "NotRunning", "TooManyWaiters", "Unauthorized", "UnknownWorkflowError", "UpgradeNeeded",
+    "WorkflowAlreadyExists", "reason_of", "rejection_error",
 ]  # fmt: skip
 
 
@@ -44,7 +45,7 @@ class Unauthorized(PerdureError):
 
 
 class CommandRejected(PerdureError):
-    """The engine refused a command. `reason` is one of `perdure.core.refusals.REJECTIONS`."""
+    """The engine refused. `reason` is one of `perdure.core.refusals.REJECTIONS`, or of `perdure.letters.Settlement`."""
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
@@ -109,6 +110,32 @@ class InstanceIdTooLong(InvalidInstanceId):
     """An id with more characters than a user may choose, or more bytes than the engine itself derives."""
 
 
+class DeadLetterNotFound(CommandRejected, LookupError):
+    """There is no dead letter of this id, or retention has deleted it."""
+
+    def __init__(self, message: str, reason: str = "UnknownLetter") -> None:
+        super().__init__(message, reason)
+
+
+class DeadLetterSettled(CommandRejected):
+    """The dead letter was replayed or dropped before: that happens once."""
+
+
+class DeadLetterNotReplayable(CommandRejected):
+    """The dead letter was cut, or did not come from a topic that a replay writes to: it can only be dropped."""
+
+
+class DeadLetterNotSettled(CommandRejected):
+    """Somebody else settled letters of its partition meanwhile, or the log did not take it: ask again."""
+
+
+class UpgradeNeeded(CommandRejected):
+    """The command asks for what the namespace's write version cannot say yet: `perdure upgrade` raises that."""
+
+    def __init__(self, message: str, reason: str = "UpgradeNeeded") -> None:
+        super().__init__(message, reason)
+
+
 class EngineInternalError(CommandRejected):
     """An unexpected error of the engine's own; its log tells more."""
 
@@ -132,7 +159,12 @@ _ERRORS: Final[dict[str, Callable[[str, str], PerdureError]]] = {
     "InvalidName": InvalidName,
     "InvalidInstanceId": InvalidInstanceId,
     "PayloadTooLarge": _too_large,
+    "UnknownLetter": DeadLetterNotFound,
+    "LetterSettled": DeadLetterSettled,
+    "NotReplayable": DeadLetterNotReplayable,
+    "LetterNotSettled": DeadLetterNotSettled,
     "InvalidPayload": InvalidPayload,
+    "UpgradeNeeded": UpgradeNeeded,
     "Internal": EngineInternalError,
 }
 

@@ -12,13 +12,15 @@ import httpx
 from perdure.client.errors import EngineUnavailable, Unauthorized, rejection_error
 from perdure.client.http_requests import HttpRequest, request_for, segment
 from perdure.client.ids import IdMint
+from perdure.client.letter_wire import letter_page_from, letter_record_from, settlement_from
 from perdure.client.transport import REQUEST_TIMEOUT_SECONDS, ClientCommand, Transport, Until
 from perdure.client.wire import REASONS, event_from, rfc3339, row_from, snapshot_from
 from perdure.core.errors import PayloadError
 from perdure.core.replies import InstanceSnapshot, Reply
+from perdure.letters import LetterFilter, LetterPage, LetterRecord, Settlement, Settling, check_letter_id
 from perdure.ports.clock import Clock, Entropy
 from perdure.ports.store import Filter, Page
-from perdure.workflow.payloads import parsed
+from perdure.workflow.payloads import dumps, parsed
 
 __all__ = ["API_TOKEN_HEADER", "HttpTransport"]
 
@@ -95,6 +97,33 @@ class HttpTransport(Transport):
         asked = HttpRequest("GET", f"/v1/instances/{segment(instance_id)}/history")
         response = await self._persist(asked, self._request_timeout_s)
         return self._read(response, lambda body: [event_from(each) for each in body["events"]])
+
+    async def list_letters(self, where: LetterFilter, limit: int, after: str = "") -> LetterPage:
+        asked = {"state": where.state, "instance_id": where.instance_id, "origin": where.origin, "reason": where.reason}
+        query = {"limit": str(limit)} | {name: text for name, text in (asked | {"page": after}).items() if text}
+        response = await self._persist(HttpRequest("GET", "/v1/dead-letters", query), self._request_timeout_s)
+        return self._read(response, letter_page_from)
+
+    async def letter(self, letter_id: str) -> LetterRecord | None:
+        check_letter_id(letter_id)
+        response = await self._persist(HttpRequest("GET", f"/v1/dead-letters/{letter_id}"), self._request_timeout_s)
+        if not response.is_success:
+            reason, message = self._refusal(response)
+            if reason == "UnknownLetter":
+                return None
+            raise rejection_error(reason, message)
+        return self._read(response, letter_record_from)
+
+    async def settle_letters(
+        self, letter_ids: Sequence[str], settling: Settling, *, request: str, requested_by: str = ""
+    ) -> Sequence[Settlement]:
+        headers = [(b"Idempotency-Key", request.encode()), (b"Content-Type", b"application/json")]
+        if requested_by:
+            headers.append((b"X-Requested-By", requested_by.encode()))
+        body = dumps({"ids": list(letter_ids)}).encode()
+        asked = HttpRequest("POST", f"/v1/dead-letters:{settling}", {}, body, headers)
+        response = await self._persist(asked, self._request_timeout_s)
+        return self._read(response, lambda answer: [settlement_from(each) for each in answer["letters"]])
 
     async def check(self) -> None:
         self._read(await self._persist(HttpRequest("GET", "/readyz"), self._request_timeout_s), lambda body: body)

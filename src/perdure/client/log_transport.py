@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from perdure.client.errors import EngineStopped, GatewayNeeded, InstanceNotFound, rejection_error
+from perdure.client.errors import EngineStopped, GatewayNeeded, InstanceNotFound, UpgradeNeeded, rejection_error
 from perdure.client.ids import IdMint
 from perdure.client.inbox import Inbox
 from perdure.client.requests import Requests
 from perdure.client.stored import CATCH_UP_SECONDS, stored_history
 from perdure.client.transport import REQUEST_TIMEOUT_SECONDS, ClientCommand, Transport, Until
+from perdure.codec.encoder import Encoder, HeldBack
 from perdure.core.commands import InspectInstance
 from perdure.core.limits import LIST_PAGE_BYTES_MAX, REQUEST_RESEND_SECONDS
 from perdure.core.names import Topics, partition_of
 from perdure.core.replies import InstanceSnapshot, Reply
 from perdure.core.rows import InstanceRow
+from perdure.letters import DeadLetters, LetterFilter, LetterPage, LetterRecord, Settlement, Settling
 from perdure.ports.clock import Clock, Entropy
 from perdure.ports.log import Log
 from perdure.ports.store import Filter, HistoryStore, Page
@@ -35,7 +37,8 @@ LIST_PART_ROWS = 50
 class LogTransport(Transport):
     """Closes neither the log nor the store. Opens its inbox with the first request, or by `open`.
 
-    Without a store, `list` and `history` raise GatewayNeeded; all else goes by the log alone.
+    Without a store, `list` and `history` raise GatewayNeeded; all else goes by the log alone. `learn` raises `encode` to
+    the namespace's write version: at the beginning, and when that held back cannot say what is asked for.
     """
 
     def __init__(
@@ -48,8 +51,11 @@ class LogTransport(Transport):
         *,
         resend_s: float = REQUEST_RESEND_SECONDS,
         request_timeout_s: float = REQUEST_TIMEOUT_SECONDS,
+        encode: Encoder | None = None,
+        learn: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self.ids = IdMint(clock, entropy)
+        self.letters = DeadLetters(log, topics, clock)
         self._log = log
         self._store = store
         self._clock = clock
@@ -58,7 +64,8 @@ class LogTransport(Transport):
         self._token = self.ids.mint()
         self._serial = itertools.count(1)
         self._partitions = 0
-        self._requests = Requests(log, self._place, resend_s)
+        self._learn = learn
+        self._requests = Requests(log, self._place, resend_s, encode or Encoder())
         self._inbox = Inbox(log, topics, self._token, self._requests.answered, self._inbox_ended)
         self.on_end: Callable[[Exception], None] = lambda _: None  # answers cannot be read any more, and why
         self._is_open = False
@@ -69,6 +76,8 @@ class LogTransport(Transport):
         """Make ready for answers. Raises TopicMissing. Twice is harmless."""
         async with self._opening:
             if not self._is_open and self._ended is None:
+                if self._learn is not None:
+                    await self._learn()
                 self._partitions = await self._log.partitions(self._topics.instances)
                 await self._inbox.open()
                 self._is_open = True
@@ -128,6 +137,20 @@ class LogTransport(Transport):
             raise InstanceNotFound(f"no workflow instance has the ID '{instance_id}'")
         return await stored_history(self._store, instance_id, known)
 
+    async def list_letters(self, where: LetterFilter, limit: int, after: str = "") -> LetterPage:
+        self._check_open()
+        return await self.letters.page(where, limit, after)
+
+    async def letter(self, letter_id: str) -> LetterRecord | None:
+        self._check_open()
+        return await self.letters.get(letter_id)
+
+    async def settle_letters(
+        self, letter_ids: Sequence[str], settling: Settling, *, request: str, requested_by: str = ""
+    ) -> Sequence[Settlement]:
+        self._check_open()
+        return await self.letters.settle(letter_ids, settling, request=request, requested_by=requested_by)
+
     async def check(self) -> None:
         await self.open()
         await self._log.bounds(self._topics.instances, 0)
@@ -154,7 +177,16 @@ class LogTransport(Transport):
         self._check_open()
         token = f"{self._token}.{next(self._serial)}"
         command.reply_to = f"{self._inbox.partition}/{token}"
-        return await self._requests.ask(instance_id, command, token, timeout_s)
+        try:
+            return await self._requests.ask(instance_id, command, token, timeout_s)
+        except HeldBack as error:
+            held = error
+        try:
+            async with asyncio.timeout(timeout_s):
+                await (self._learn or _nothing)()  # it may have been raised since
+            return await self._requests.ask(instance_id, command, token, timeout_s)
+        except HeldBack:
+            raise UpgradeNeeded(str(held)) from None
 
     def _place(self, instance_id: str) -> tuple[str, int]:
         return self._topics.instances, partition_of(instance_id, self._partitions)
@@ -170,3 +202,7 @@ class LogTransport(Transport):
     def _check_open(self) -> None:
         if self._ended is not None:
             raise self._ended
+
+
+async def _nothing() -> None:
+    """A client whose encoder is raised by others, or by nobody."""

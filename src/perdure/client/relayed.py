@@ -49,6 +49,12 @@ class RelayedWorkflowClient:
     list_workflows = _relayed(AsyncWorkflowClient.list_workflows)
     terminate_workflows = _relayed(AsyncWorkflowClient.terminate_workflows)
     purge_workflows = _relayed(AsyncWorkflowClient.purge_workflows)
+    list_dead_letters = _relayed(AsyncWorkflowClient.list_dead_letters)
+    get_dead_letter = _relayed(AsyncWorkflowClient.get_dead_letter)
+    replay_dead_letter = _relayed(AsyncWorkflowClient.replay_dead_letter)
+    drop_dead_letter = _relayed(AsyncWorkflowClient.drop_dead_letter)
+    replay_dead_letters = _relayed(AsyncWorkflowClient.replay_dead_letters)
+    drop_dead_letters = _relayed(AsyncWorkflowClient.drop_dead_letters)
 
     async def close(self) -> None:
         """Give up what this client holds. The engine in this process goes on. Twice is harmless."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from perdure.codec.avro import encode
+from perdure.codec.encoder import Encoder
 from perdure.core.commands import InspectInstance, StartWorkflow
 from perdure.core.replies import Reply
 from perdure.ports.errors import CommitUnknown, LogClosed, RecordTooLarge
@@ -44,10 +44,11 @@ class _Request:
 class Requests:
     """The open questions of one transport. `place` gives topic and partition of an instance."""
 
-    def __init__(self, log: Log, place: Callable[[str], tuple[str, int]], resend_s: float) -> None:
+    def __init__(self, log: Log, place: Callable[[str], tuple[str, int]], resend_s: float, encode: Encoder) -> None:
         self._log = log
         self._place = place
         self._resend_s = resend_s
+        self._encode = encode
         self._open: dict[str, _Request] = {}
         self._outbox: list[_Request] = []
         self._flusher: asyncio.Task[None] | None = None
@@ -95,7 +96,7 @@ class Requests:
     def _record(self, instance_id: str, command: Any) -> Outgoing:
         topic, partition = self._place(instance_id)
         volatile = type(command) is InspectInstance
-        return Outgoing(topic, partition, instance_id.encode(), encode(command), carried(command), volatile)
+        return Outgoing(topic, partition, instance_id.encode(), self._encode(command), carried(command), volatile)
 
     def _post(self, request: _Request) -> None:
         self._outbox.append(request)
@@ -158,7 +159,7 @@ class Requests:
         if type(command) is StartWorkflow and command.minted:
             # The first may have been accepted: the engine must look, instead of trusting the id's youth.
             command.minted = False
-            request.record.value = encode(command)
+            request.record.value = self._encode(command)
         self._post(request)
 
 

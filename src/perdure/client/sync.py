@@ -54,6 +54,12 @@ class WorkflowClient:
     list_workflows = _blocking(AsyncWorkflowClient.list_workflows)
     terminate_workflows = _blocking(AsyncWorkflowClient.terminate_workflows)
     purge_workflows = _blocking(AsyncWorkflowClient.purge_workflows)
+    list_dead_letters = _blocking(AsyncWorkflowClient.list_dead_letters)
+    get_dead_letter = _blocking(AsyncWorkflowClient.get_dead_letter)
+    replay_dead_letter = _blocking(AsyncWorkflowClient.replay_dead_letter)
+    drop_dead_letter = _blocking(AsyncWorkflowClient.drop_dead_letter)
+    replay_dead_letters = _blocking(AsyncWorkflowClient.replay_dead_letters)
+    drop_dead_letters = _blocking(AsyncWorkflowClient.drop_dead_letters)
 
     def close(self) -> None:
         """Give up what this client holds. The engine in this process goes on. Twice is harmless."""

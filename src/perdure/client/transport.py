@@ -9,6 +9,7 @@ from typing import Any, Literal
 from perdure.client.ids import IdMint
 from perdure.core.commands import ClientCommand
 from perdure.core.replies import InstanceSnapshot, Reply
+from perdure.letters import LetterFilter, LetterPage, LetterRecord, Settlement, Settling
 from perdure.ports.store import Filter, Page
 
 __all__ = ["REQUEST_TIMEOUT_SECONDS", "ClientCommand", "Transport", "Until"]
@@ -58,6 +59,23 @@ class Transport(ABC):
 
         They come from the history store. It is given two seconds to hold what the owner had decided when asked;
         after that the latest events may be missing.
+        """
+
+    @abstractmethod
+    async def list_letters(self, where: LetterFilter, limit: int, after: str = "") -> LetterPage:
+        """A page of dead letters, oldest first. ValueError if `after` is not an earlier page's `next`."""
+
+    @abstractmethod
+    async def letter(self, letter_id: str) -> LetterRecord | None:
+        """A dead letter with its record; None if there is none (any more). ValueError for what is no letter's id."""
+
+    @abstractmethod
+    async def settle_letters(
+        self, letter_ids: Sequence[str], settling: Settling, *, request: str, requested_by: str = ""
+    ) -> Sequence[Settlement]:
+        """Replay or drop each, once; one answer for each, in their order. Safe to repeat under the same `request`.
+
+        ValueError for what is no letter's id, and for too many of them.
         """
 
     @abstractmethod

@@ -36,7 +36,12 @@ CODES: Final = {
     "InvalidName": (400, "ERR_NAME_INVALID"),
     "InvalidInstanceId": (400, "ERR_INSTANCE_ID_INVALID"),
     "PayloadTooLarge": (413, "ERR_PAYLOAD_TOO_LARGE"),
+    "UnknownLetter": (404, "ERR_DEAD_LETTER_NOT_FOUND"),
+    "LetterSettled": (409, "ERR_DEAD_LETTER_SETTLED"),
+    "NotReplayable": (409, "ERR_DEAD_LETTER_NOT_REPLAYABLE"),
+    "LetterNotSettled": (503, "ERR_DEAD_LETTER_NOT_SETTLED"),
     "InvalidPayload": (400, "ERR_PAYLOAD_INVALID"),
+    "UpgradeNeeded": (409, "ERR_UPGRADE_NEEDED"),
     "Internal": (500, "ERR_INTERNAL"),
 }
 """What the engine may answer a client with: the rejection's reason, its HTTP status and error code."""

@@ -8,19 +8,17 @@ version are resolved to the current one while decoding (Avro's own rules: a new 
 
 from __future__ import annotations
 
-import dataclasses
 import io
-import types
-import typing
 from collections.abc import Callable
 from functools import cache
-from operator import attrgetter
 from typing import Any
 
 import fastavro
 
+from perdure.codec.encoder import Encoder
+from perdure.codec.record_types import nested_fields, record_types
 from perdure.codec.schemas import HEADER_BYTES, MAGIC, load_schemas
-from perdure.core import commands, effects, events, replies, rows
+from perdure.codec.versions import current_schemas
 from perdure.core.errors import PerdureError
 
 __all__ = ["DecodeError", "decode", "encode", "record_types"]
@@ -30,27 +28,11 @@ class DecodeError(PerdureError, ValueError):
     """These bytes are no message of ours; the text says why."""
 
 
-def record_types() -> tuple[type, ...]:
-    """Every dataclass that has a schema of its own."""
-    return (
-        *typing.get_args(commands.Command),
-        *typing.get_args(events.Event),
-        events.BatchCommitted,
-        effects.ActivityTask,
-        effects.SetTimer,
-        effects.CancelTimer,
-        replies.Reply,
-        rows.InstanceRow,
-    )
-
-
 def encode(record: Any) -> bytes:
-    """The message for one of `record_types()`."""
-    header, schema, to_dict = _encoders()[type(record)]
-    out = io.BytesIO()
-    out.write(header)
-    fastavro.schemaless_writer(out, schema, to_dict(record))
-    return out.getvalue()
+    """The message for one of `record_types()`, at the newest write version. Who writes to a namespace that others read,
+    too, has an `Encoder` of its own.
+    """
+    return _newest()(record)
 
 
 def decode(message: bytes) -> Any:
@@ -83,15 +65,14 @@ def _why_unknown(message: bytes) -> str:
 
 
 @cache
-def _encoders() -> dict[type, tuple[bytes, Any, Callable[[Any], dict[str, Any]]]]:
-    current = {schema.name: schema for schema in load_schemas() if schema.current}
-    return {cls: (current[cls.__name__].header, current[cls.__name__].parsed, _to_dict(cls)) for cls in record_types()}
+def _newest() -> Encoder:
+    return Encoder()
 
 
 @cache
 def _decoders() -> dict[bytes, tuple[Any, Any, Callable[[dict[str, Any]], Any]]]:
     classes = {cls.__name__: cls for cls in record_types()}
-    current = {schema.name: schema for schema in load_schemas() if schema.current}
+    current = current_schemas()
     return {
         schema.header: (
             schema.parsed,
@@ -102,43 +83,8 @@ def _decoders() -> dict[bytes, tuple[Any, Any, Callable[[dict[str, Any]], Any]]]
     }
 
 
-def _nested(annotation: Any) -> type | None:
-    """The dataclass inside `X`, `X | None` or `list[X]`, if there is one."""
-    if dataclasses.is_dataclass(annotation):
-        return typing.cast("type", annotation)
-    if typing.get_origin(annotation) in (list, types.UnionType):
-        return next(filter(None, map(_nested, typing.get_args(annotation))), None)
-    return None
-
-
-def _nested_fields(cls: type) -> dict[str, type]:
-    found = {name: _nested(hint) for name, hint in typing.get_type_hints(cls).items()}
-    return {name: inner for name, inner in found.items() if inner is not None}
-
-
-def _to_dict(cls: type) -> Callable[[Any], dict[str, Any]]:
-    names = tuple(field.name for field in dataclasses.fields(cls))
-    values = attrgetter(*names)
-    inner = {name: _to_dict(kind) for name, kind in _nested_fields(cls).items()}
-
-    def flat(record: Any) -> dict[str, Any]:
-        return dict(zip(names, values(record), strict=False))
-
-    def deep(record: Any) -> dict[str, Any]:
-        fields = flat(record)
-        for name, convert in inner.items():
-            value = fields[name]
-            if isinstance(value, list):
-                fields[name] = [convert(item) for item in value]
-            elif value is not None:
-                fields[name] = convert(value)
-        return fields
-
-    return deep if inner else flat
-
-
 def _from_dict(cls: type) -> Callable[[dict[str, Any]], Any]:
-    inner = {name: _from_dict(kind) for name, kind in _nested_fields(cls).items()}
+    inner = {name: _from_dict(kind) for name, kind in nested_fields(cls).items()}
 
     def flat(fields: dict[str, Any]) -> Any:
         return cls(*fields.values())  # a record's fields come in the schema's order, which is the class's

@@ -38,6 +38,11 @@ class Schema:
     parsed: Any
     source: dict[str, Any]
 
+    @property
+    def fingerprint(self) -> str:
+        """As the header has it, and `schemas/README.md`."""
+        return self.header[len(MAGIC) :].hex()
+
 
 def schema_folder() -> Path:
     """Where the .avsc files are, installed or editable."""

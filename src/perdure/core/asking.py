@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from perdure.core.commands import StartWorkflow
-from perdure.core.effects import ActivityTask, CancelTimer, Effect, SendCommand
+from perdure.core.commands import BeginGeneration, StartWorkflow
+from perdure.core.effects import ActivityTask, CancelTimer, Effect, SendCommand, SetTimer
 from perdure.core.events import ActivityScheduled, ChildScheduled, TimerCreated
 from perdure.core.instance import Instance
 
-__all__ = ["activity_task", "cancel_timers", "start_child"]
+__all__ = ["activity_task", "cancel_timers", "open_steps", "start_child"]
 
 
 def activity_task(instance: Instance, asked: ActivityScheduled, attempt: int, at_us: int) -> ActivityTask:
@@ -46,4 +46,25 @@ def cancel_timers(instance: Instance) -> list[Effect]:
             )
     if not instance.begun and instance.started is not None and instance.started.start_at_us:
         found.append(CancelTimer(instance.run, 0, 0, 0, "start", instance.started.start_at_us))
+    return found
+
+
+def open_steps(instance: Instance, at_us: int) -> list[Effect]:
+    """All that an active generation waits for, asked for anew: as it was asked the last time, under the same names."""
+    place = (instance.run, instance.generation)
+    if not instance.begun and instance.started is not None:
+        if instance.started.start_at_us:
+            return [SetTimer(*place, 0, 0, "start", instance.started.start_at_us)]
+        return [SendCommand(instance.instance_id, BeginGeneration(*place))]
+    found: list[Effect] = []
+    for task_id, task in instance.open.items():
+        asked = task.asked
+        if isinstance(asked, TimerCreated):
+            found.append(SetTimer(*place, task_id, 0, "timer", asked.fire_at_us))
+        elif task.retry_at_us:
+            found.append(SetTimer(*place, task_id, task.attempt, "retry", task.retry_at_us))
+        elif isinstance(asked, ActivityScheduled):
+            found.append(activity_task(instance, asked, task.attempt, at_us))
+        else:
+            found.append(start_child(instance, asked, task.attempt))
     return found

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 __all__ = [
     "BeginGeneration", "ClientCommand", "Command", "CompleteActivity", "CompleteChild", "FailActivity", "FailChild", "FireTimer",
-    "InspectInstance", "PurgeWorkflow", "RaiseEvent", "RecoverWorkflow", "ResumeWorkflow", "StartWorkflow",
-    "SuspendWorkflow", "TerminateWorkflow",
+    "InspectInstance", "PurgeWorkflow", "RaiseEvent", "RecoverWorkflow", "ReissueSteps", "ResumeWorkflow",
+    "StartWorkflow", "SuspendWorkflow", "TerminateWorkflow",
 ]  # fmt: skip
 
 
@@ -171,6 +171,13 @@ class RecoverWorkflow:
 
 
 @dataclass(slots=True)
+class ReissueSteps:
+    """After a log was lost: ask again for all that the run has open. What was asked before and is still known has no second effect."""
+
+    run: str
+
+
+@dataclass(slots=True)
 class InspectInstance:
     """Ask the owner for the instance's state: now, or once it has started or completed. Volatile: a reader may lose it."""
 
@@ -185,5 +192,5 @@ ClientCommand = StartWorkflow | RaiseEvent | SuspendWorkflow | ResumeWorkflow | 
 
 Command = (
     ClientCommand | CompleteActivity | FailActivity | CompleteChild | FailChild | FireTimer | BeginGeneration
-    | RecoverWorkflow | InspectInstance
+    | RecoverWorkflow | ReissueSteps | InspectInstance
 )  # fmt: skip

@@ -20,12 +20,14 @@ from perdure.core.commands import (
     PurgeWorkflow,
     RaiseEvent,
     RecoverWorkflow,
+    ReissueSteps,
     ResumeWorkflow,
     StartWorkflow,
     SuspendWorkflow,
     TerminateWorkflow,
 )
 from perdure.core.effects import Effect, SendCommand, SetTimer
+from perdure.core.ending import told_again
 from perdure.core.events import (
     Event,
     EventRaised,
@@ -69,6 +71,7 @@ from perdure.core.results import (
     fail_child,
     fire_timer,
     place_of,
+    reissue_steps,
 )
 from perdure.core.sizes import text_bytes
 
@@ -89,7 +92,7 @@ def decide(instance: Instance, command: Any, moment: Moment) -> Decision:
 def _start(instance: Instance, command: StartWorkflow, moment: Moment) -> Decision:
     started = instance.started
     if started is not None and command.command_id and started.command_id == command.command_id:
-        return Decision()
+        return Decision(effects=told_again(instance, command))
     if command.command_id and command.command_id in instance.command_ids:
         return Decision()  # of an earlier run of this id
     bad = bad_id(instance.instance_id, child=bool(command.parent_id))
@@ -302,4 +305,5 @@ DECIDE: Final[dict[type, Callable[[Instance, Any, Moment], Decision]]] = {
     FailChild: fail_child,
     FireTimer: fire_timer,
     BeginGeneration: begin_generation,
+    ReissueSteps: reissue_steps,
 }

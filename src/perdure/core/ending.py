@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perdure.core.asking import cancel_timers
-from perdure.core.commands import BeginGeneration, CompleteChild, FailChild, TerminateWorkflow
+from perdure.core.commands import BeginGeneration, CompleteChild, FailChild, StartWorkflow, TerminateWorkflow
 from perdure.core.effects import Effect, SendCommand
 from perdure.core.events import (
     CarriedChild,
@@ -20,7 +20,7 @@ from perdure.core.instance import Instance
 from perdure.core.limits import CARRIED_CHILDREN_MAX
 from perdure.core.scheduler import Continuation
 
-__all__ = ["ENDS", "begin_command", "ending_effects", "next_generation", "unfinished_children"]
+__all__ = ["ENDS", "begin_command", "ending_effects", "next_generation", "told_again", "unfinished_children"]
 
 ENDS = (WorkflowCompleted, WorkflowFailed, WorkflowTerminated, WorkflowContinuedAsNew)
 
@@ -56,6 +56,20 @@ def _answer_to_parent(instance: Instance, event: Event) -> SendCommand | None:
         return SendCommand(link.parent_id, FailChild(*place, event.error_type, event.error_message, event.stack_trace))
     message = f"child workflow '{instance.instance_id}' was terminated"
     return SendCommand(link.parent_id, FailChild(*place, "WorkflowTerminated", message, retryable=False))
+
+
+def told_again(instance: Instance, start: StartWorkflow) -> list[Effect]:
+    """A parent that repeats its child's start, after a log was lost, may not know how the child ended."""
+    if not start.parent_id or not instance.ended:
+        return []
+    place = (start.parent_run, start.parent_generation, start.parent_task_id, start.parent_attempt)
+    if instance.ended == "COMPLETED":
+        return [SendCommand(start.parent_id, CompleteChild(*place, instance.output))]
+    if instance.ended == "FAILED":
+        failure = FailChild(*place, instance.error_type, instance.error_message, instance.stack_trace)
+        return [SendCommand(start.parent_id, failure)]
+    message = f"child workflow '{instance.instance_id}' was {instance.ended.lower()}"
+    return [SendCommand(start.parent_id, FailChild(*place, "WorkflowTerminated", message, retryable=False))]
 
 
 def unfinished_children(instance: Instance) -> list[CarriedChild]:

@@ -149,3 +149,9 @@ GATEWAY_REQUESTS_MAX: Final = 1_000
 
 GATEWAY_CONNECTIONS_MAX: Final = 2_000
 """Connections to a gateway, idle ones too: as many again as it answers at once. One more gets 503."""
+
+LETTERS_SCANNED_MAX: Final = 5_000
+"""Dead letters that one page of a list looks at: a filter that fits few ends a page early, with a token that goes on."""
+
+LETTERS_SETTLED_MAX: Final = 100
+"""Dead letters that one request replays or drops, each in a transaction of its own: some seconds on a slow cluster."""

@@ -30,6 +30,10 @@ class Topics:
         return f"{self.namespace}.dead-letters"
 
     @property
+    def dead_letter_marks(self) -> str:
+        return f"{self.dead_letters}.marks"
+
+    @property
     def replies(self) -> str:
         return f"{self.namespace}.replies"
 

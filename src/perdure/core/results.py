@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from perdure.core.asking import activity_task, start_child
+from perdure.core.asking import activity_task, open_steps, start_child
 from perdure.core.clipping import clipped
 from perdure.core.commands import (
     BeginGeneration,
@@ -17,6 +17,7 @@ from perdure.core.commands import (
     FailActivity,
     FailChild,
     FireTimer,
+    ReissueSteps,
 )
 from perdure.core.effects import TIMER_KINDS, SetTimer
 from perdure.core.events import (
@@ -45,6 +46,7 @@ __all__ = [
     "fail_child",
     "fire_timer",
     "place_of",
+    "reissue_steps",
 ]
 
 
@@ -182,6 +184,12 @@ def begin_generation(instance: Instance, command: BeginGeneration, moment: Momen
     if bad or instance.begun:
         return bad or Decision()
     return Decision([WorkflowBegun(*place_of(instance, moment.now_us))])
+
+
+def reissue_steps(instance: Instance, command: ReissueSteps, moment: Moment) -> Decision:
+    """Nothing has happened, so there is no event: whoever still has what is asked for ignores it."""
+    bad = stale(instance, command.run, instance.generation)
+    return bad or Decision(effects=open_steps(instance, max(moment.now_us, instance.last_at_us)))
 
 
 def _open(

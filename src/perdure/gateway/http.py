@@ -11,6 +11,7 @@ from perdure.gateway.bulk_routes import bulk_router, probe_router
 from perdure.gateway.dapr_routes import VERSIONS, dapr_router
 from perdure.gateway.descriptions import describe
 from perdure.gateway.gate import Gate
+from perdure.gateway.letter_routes import letter_router
 from perdure.gateway.native_routes import native_router
 from perdure.gateway.problems import add_handlers
 from perdure.gateway.settings import GatewaySettings
@@ -35,6 +36,7 @@ def create_app(client: AsyncWorkflowClient, *, settings: GatewaySettings | None 
     app.include_router(probe_router(cases))
     app.include_router(bulk_router(cases))
     app.include_router(native_router(cases))
+    app.include_router(letter_router(cases))
     for prefix, unwraps in VERSIONS.items():
         app.include_router(dapr_router(cases, unwraps=unwraps), prefix=prefix)
     add_handlers(app)

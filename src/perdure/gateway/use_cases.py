@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from perdure.client.client import AsyncWorkflowClient
-from perdure.client.errors import CommandRejected, InstanceNotFound
+from perdure.client.errors import CommandRejected, InstanceNotFound, rejection_error
 from perdure.client.ids import check_known_id
 from perdure.client.listing import Where, make_filter
 from perdure.client.stored import snapshot_of
@@ -22,6 +22,7 @@ from perdure.core.errors import PayloadTooLarge
 from perdure.core.replies import InstanceSnapshot
 from perdure.gateway.payload import payload_in
 from perdure.gateway.problems import Problem
+from perdure.letters import LetterPage, LetterRecord, Settlement, Settling
 from perdure.ports.store import Page
 
 __all__ = ["UseCases"]
@@ -137,6 +138,31 @@ class UseCases:
         return await _told(
             self._client.purge_workflows(recursive=recursive, limit=limit, requested_by=requested_by or "", **where)
         )
+
+    async def list_letters(self, limit: int, page: str, **where: str) -> LetterPage:
+        return await _told(self._client.list_dead_letters(limit=limit, page=page, **where))
+
+    async def letter(self, letter_id: str) -> LetterRecord:
+        """Raises DeadLetterNotFound."""
+        return await _told(self._client.get_dead_letter(letter_id))
+
+    async def settle_letters(
+        self, letter_ids: Sequence[str], settling: Settling, command_id: str | None, requested_by: str | None
+    ) -> Sequence[Settlement]:
+        """What became of each, refusals among them."""
+        transport = self._client.transport
+        request = command_id or transport.ids.mint()
+        return await _told(
+            transport.settle_letters(letter_ids, settling, request=request, requested_by=requested_by or "")
+        )
+
+    async def settle_letter(
+        self, letter_id: str, settling: Settling, command_id: str | None, requested_by: str | None
+    ) -> None:
+        """Raises DeadLetterNotFound, DeadLetterSettled, DeadLetterNotReplayable, DeadLetterNotSettled."""
+        (settlement,) = await self.settle_letters([letter_id], settling, command_id, requested_by)
+        if settlement.reason:
+            raise rejection_error(settlement.reason, settlement.message)
 
     async def check(self) -> None:
         """Raises what keeps the engine from being reached."""

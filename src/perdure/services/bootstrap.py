@@ -79,7 +79,7 @@ class Bootstrap:
         self._log = log
         self._topics = topics
         self._wanted = wanted
-        self._layout = Layout(partitions)
+        self._layout = Layout(partitions).raised()
         self._copies = copies
         self._outside = outside
         self._create_tables = create_tables
@@ -118,7 +118,7 @@ class Bootstrap:
             faults += await self._check_brokers()
             faults += await self._check_topics()
             recorded = await verify_layout(self._log, self._topics)
-            if recorded != self._layout:
+            if recorded.partitions != self._layout.partitions:
                 faults.append(
                     f"{recorded.partitions} partitions were recorded at bootstrap, {self._layout.partitions} are asked for: "
                     f"set PERDURE_PARTITIONS={recorded.partitions}"

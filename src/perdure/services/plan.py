@@ -92,6 +92,12 @@ def access_of(topics: Topics) -> list[Access]:
         Access(gateway, "topic", topics.instances, False, "Write,Describe"),
         Access(gateway, "topic", topics.replies, False, "Read,Describe"),
         Access(gateway, "group", f"{namespace}.client.", True, "Read,Describe"),
+        # Dead letters: read, and sent again to where they came from, in a transaction with their mark.
+        Access(gateway, "topic", topics.dead_letters, False, "Read,Describe"),
+        Access(gateway, "topic", topics.dead_letter_marks, False, "Read,Write,Describe"),
+        Access(gateway, "topic", activities, True, "Write,Describe"),
+        Access(gateway, "topic", topics.timers, False, "Write,Describe"),
+        Access(gateway, "transactional-id", f"{topics.dead_letters}.", True, "Write,Describe"),
     ]
     layout = layout_topic(topics)
     rights += [Access(role, "topic", layout, False, "Read,Describe") for role in (owner, worker, timer, gateway)]
@@ -104,6 +110,9 @@ def access_of(topics: Topics) -> list[Access]:
         for topic in counted
         if (role, topic) not in described
     ]
+    # Who is a member, and what it reads, Kafka tells of groups that may be described.
+    rights.append(Access("upgrade", "topic", layout, False, "Read,Write,Describe"))
+    rights.append(Access("upgrade", "group", f"{namespace}.", True, "Describe"))
     rights.append(
         Access("bootstrap", "topic", f"{namespace}.", True, "Create,Describe,DescribeConfigs,AlterConfigs,Read,Write")
     )
@@ -119,6 +128,9 @@ def _connections(partitions: int) -> dict[str, str]:
         ),
         "activity-worker": "one idempotent producer, one consumer, one client: at most 3 x (brokers + 1) a process",
         "timer": "one idempotent producer, one consumer, one client: at most 3 x (brokers + 1) a process",
-        "gateway": "one idempotent producer, one consumer, one client: at most 3 x (brokers + 1) a process",
+        "gateway": (
+            "one idempotent producer, one consumer, one client: at most 3 x (brokers + 1) a process; while dead letters "
+            "are replayed or dropped one transactional producer more for each of their partitions"
+        ),
         "cassandra": "one session a process: a connection to every node of the data centre, and a control connection",
     }

@@ -43,6 +43,7 @@ from perdure.services.settings import (
 from perdure.services.start_checks import checked_ports
 from perdure.services.watchdog import RESTARTS_MAX, RESTARTS_SECONDS, Restarts, Watchdog
 from perdure.services.watched import WatchedLog
+from perdure.services.write_version import follow_write_version
 from perdure.telemetry.logs import configure_logs
 from perdure.telemetry.provider import TracesWrong, configure_traces
 from perdure.workflow.app import App
@@ -240,7 +241,8 @@ class Process:
 
     async def _start(self, role: Role) -> bool:
         try:
-            await verify_layout(role.ports.log, role.topics, self._settings.task_queue)
+            layout = await verify_layout(role.ports.log, role.topics, self._settings.task_queue)
+            role.ports.encode.raise_to(layout.writes)
             await role.start()
         except PortError as error:
             raise Unusable(str(error)) from None
@@ -251,8 +253,12 @@ class Process:
         watching = asyncio.ensure_future(life.watchdog.run())
         told = asyncio.ensure_future(self._stopping.wait())
         over = asyncio.ensure_future(life.role.over.wait())
-        await asyncio.wait({watching, told, over}, return_when=asyncio.FIRST_COMPLETED)
-        for wait in (watching, told, over):
+        following = asyncio.ensure_future(
+            follow_write_version(life.ports.log, life.role.topics, life.ports.encode, life.role.fail)
+        )
+        waits = (watching, told, over, following)
+        await asyncio.wait(waits[:3], return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
             wait.cancel()
         if told.done() or life.role.failure is not None:
             return ""

@@ -10,6 +10,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -34,6 +35,7 @@ from perdure.roles.timers import TimerService, TimerSettings
 from perdure.services.samples import Sample, of_stats
 from perdure.services.settings import ServiceSettings
 from perdure.services.watched import WatchedLog
+from perdure.services.write_version import learn_write_version
 from perdure.workflow.app import App
 from perdure.workflow.code import Library
 
@@ -156,7 +158,14 @@ class OrchestratorRole(Role):
     async def start(self) -> None:
         self._decider = self.make_decider()
         self.orchestrator = Orchestrator(
-            OrchestratorPorts(self.ports.log, self.ports.store, self.ports.clock, self.topics, self.ports.registry),
+            OrchestratorPorts(
+                self.ports.log,
+                self.ports.store,
+                self.ports.clock,
+                self.topics,
+                registry=self.ports.registry,
+                encode=self.ports.encode,
+            ),
             Library(self.app),
             self._decider,
             replace(
@@ -243,6 +252,7 @@ class WorkerRole(Role):
             settings=replace(self.bounds, drain_timeout_s=settings.drain_seconds * DRAIN_SHARE),
             on_exhausted=lambda: self.fail("too many activities hold a thread past their time-out"),
             on_failure=self.failed,
+            encode=self.ports.encode,
         )
         await self.worker.start()
 
@@ -285,6 +295,7 @@ class TimerRole(Role):
             topics=self.topics,
             settings=replace(self.bounds, epoch=self.settings.epoch),
             on_failure=self.failed,
+            encode=self.ports.encode,
         )
         await self.timers.start()
 
@@ -350,7 +361,10 @@ class GatewayRole(Role):
         from perdure.gateway.server import AddressInUse, GatewayServer  # noqa: PLC0415
 
         ports = self.ports
-        self.transport = LogTransport(ports.log, ports.store, self.topics, ports.entropy, ports.clock)
+        self.transport = LogTransport(
+            ports.log, ports.store, self.topics, ports.entropy, ports.clock, encode=ports.encode,
+            learn=partial(learn_write_version, ports.log, self.topics, ports.encode),
+        )  # fmt: skip
         self.transport.on_end = self.failed
         await self.transport.open()
         client = AsyncWorkflowClient(self.transport, app=self.app)
@@ -373,6 +387,10 @@ class GatewayRole(Role):
         if self.transport is not None:
             await self.transport.check()
         return ""
+
+    async def samples(self) -> list[Sample]:
+        settled = [] if self.transport is None else of_stats(self.transport.letters.stats)
+        return [*settled, *await super().samples()]
 
     @property
     def tells(self) -> Mapping[str, str]:

@@ -219,8 +219,8 @@ def read_settings(**given: object) -> ServiceSettings:
     return _read(ServiceSettings, given)
 
 
-def read_client_settings(address: str) -> LogClientSettings:
-    """What the environment says of Kafka at `address` (kafka://host:port,host:port). Raises SettingsWrong."""
+def read_client_settings(address: str | None = None) -> LogClientSettings:
+    """What the environment says of Kafka, at `address` (kafka://host:port,host:port) or PERDURE_LOG. Raises SettingsWrong."""
     return _read(LogClientSettings, {"log": address})
 
 

@@ -69,6 +69,8 @@ _ALL: Final = (
     Metric("perdure_evictions_total", "counter", "instances", "Instances evicted from memory", _OWNER),
     Metric("perdure_stalled_total", "counter", "instances", "Instances parked as STALLED", _OWNER),
     Metric("perdure_dead_letters_total", "counter", "records", "Records moved to the dead-letter topic", _LETTERS),
+    Metric("perdure_dead_letters_settled_total", "counter", "records",
+           "Dead letters replayed or dropped through this process", ("gateway",), ("state",)),
     Metric("perdure_forwarded_total", "counter", "commands",
            "Commands passed on to the partition that owns their instance", _OWNER),
     Metric("perdure_takeovers_total", "counter", "partitions", "Partitions taken over", _OWNER),

@@ -88,7 +88,7 @@ class Cluster:
             "PERDURE_GATEWAY_PORT": "0",
             "LEDGER": str(ledger),
         }
-        self._services = []
+        self.services = []  # all that were started
 
     def perdure(self, *arguments, **environ):
         """A command, to its end."""
@@ -102,11 +102,11 @@ class Cluster:
         return self.start("-m", "perdure", "run", role, *app, "--json", *arguments, **environ)
 
     def start(self, *command, **environ):
-        self._services.append(Service(command, {**self.environ, **environ}))
-        return self._services[-1]
+        self.services.append(Service(command, {**self.environ, **environ}))
+        return self.services[-1]
 
     def close(self):
-        for service in self._services:
+        for service in self.services:
             if service.process.poll() is None:
                 service.process.kill()
             service.ended()

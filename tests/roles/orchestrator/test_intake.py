@@ -6,6 +6,7 @@ import json
 import pytest
 
 from perdure.codec.avro import encode
+from perdure.codec.encoder import Encoder
 from perdure.core.commands import (
     CompleteActivity,
     FailActivity,
@@ -322,14 +323,14 @@ def test_several_commands_that_cannot_be_committed_are_all_found():
 
 
 def test_an_outcome_that_cannot_be_encoded_is_set_aside_too(monkeypatch):
-    from perdure.roles.orchestrator import batch
+    ordinary = Encoder.__call__
 
-    def encode_or_not(event):
+    def encode_or_not(encode, event):
         if isinstance(event, EventRaised) and event.data == '"poison"':
             raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
-        return encode(event)
+        return ordinary(encode, event)
 
-    monkeypatch.setattr(batch, "encode", encode_or_not)
+    monkeypatch.setattr(Encoder, "__call__", encode_or_not)
 
     async def day():
         async with World() as world:

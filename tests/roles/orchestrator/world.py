@@ -116,14 +116,14 @@ class _GatedWriter(Writer):
 class Node:
     """One orchestrator process."""
 
-    def __init__(self, world, name, *, app=None, decider=None, **settings):
+    def __init__(self, world, name, *, app=None, decider=None, registry=None, **settings):
         self.world = world
         self.log = NodeLog(world.broker, name)
         self.store = Store(world, world.store)
         self.decider = decider or InlineDecider()
         defaults = {"owner": name, "write_behind_s": 0.05, "retry_s": 0.01, "retry_s_max": 0.1}
         self.settings = OrchestratorSettings(**defaults | settings)
-        ports = OrchestratorPorts(self.log, self.store, world.clock, world.topics)
+        ports = OrchestratorPorts(self.log, self.store, world.clock, world.topics, registry)
         self.service = Orchestrator(ports, Library(app or world.app), self.decider, self.settings)
 
     @property
@@ -319,7 +319,14 @@ class World:
     def dead_letters(self):
         """(key, value, headers as text)"""
         return [
-            (record.key, record.value, {name: value.decode() for name, value in record.headers})
+            (key, value, {name: text.decode() for name, text in headers.items()})
+            for key, value, headers in self.dead_letters_raw()
+        ]
+
+    def dead_letters_raw(self):
+        """(key, value, headers as bytes)"""
+        return [
+            (record.key, record.value, dict(record.headers))
             for write in self.broker.writes
             for record in write.of(self.topics.dead_letters)
         ]

@@ -19,6 +19,7 @@ from perdure.adapters.cassandra.packing import chunks, unpacked
 from perdure.adapters.cassandra.rows import Held, get_places, get_rows, get_sound_rows
 from perdure.adapters.cassandra.writing import Writing, ends_something
 from perdure.adapters.memory.gaps import gap_of
+from perdure.codec.encoder import Encoder
 from perdure.core.rows import InstanceRow
 from perdure.ports.errors import HistoryDamaged
 from perdure.ports.store import EPOCH_SHIFT, Filter, HistoryStore, Page, Resting, StoredInstance, StoredTurn
@@ -36,16 +37,17 @@ READING_PAUSE_SECONDS = 0.05
 class CassandraHistoryStore(HistoryStore):
     """Of one event loop; several may share a driver. Namespaces may share a keyspace."""
 
-    def __init__(self, driver: Driver, namespace: str) -> None:
+    def __init__(self, driver: Driver, namespace: str, encode: Encoder | None = None) -> None:
         self._requests = driver.requests()
         self._namespace = namespace
+        self._encode = encode or Encoder()
         self._listing = Listing(self._requests, namespace)
         self._days: set[int] = set()  # rows of `days` are never deleted: once noted, noted
 
     async def append(self, partition: int, stored_to: int, position: int, turns: Sequence[StoredTurn]) -> None:
         ending = [turn.row.instance_id for turn in turns if ends_something(turn)]
         places = await get_places(self._requests, self._namespace, ending)
-        writing = Writing(self._requests, self._namespace, partition, position, places)
+        writing = Writing(self._requests, self._namespace, partition, position, places, self._encode)
         await self._requests.write(writing.beside_rows(turns))
         await self._requests.write(writing.visible_days(self._days))
         self._days |= writing.days

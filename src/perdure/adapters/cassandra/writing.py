@@ -15,7 +15,7 @@ from perdure.adapters.cassandra.batches import ROW_BYTES, batches
 from perdure.adapters.cassandra.packing import CHUNK_EVENTS, chunks, packed
 from perdure.adapters.cassandra.places import day_of, instance_key, shard_of
 from perdure.adapters.cassandra.requests import Requests
-from perdure.codec.avro import encode
+from perdure.codec.encoder import Encoder
 from perdure.core.rows import InstanceRow
 from perdure.ports.store import StoredTurn
 
@@ -43,13 +43,20 @@ class Writing:
     """One append's. `stored` holds the places of instances whose turn ends something."""
 
     def __init__(
-        self, requests: Requests, namespace: str, partition: int, position: int, stored: dict[str, Place]
+        self,
+        requests: Requests,
+        namespace: str,
+        partition: int,
+        position: int,
+        stored: dict[str, Place],
+        encode: Encoder,
     ) -> None:
         self._requests = requests
         self._namespace = namespace
         self._partition = partition
         self._position = position
         self._stored = stored
+        self._encode = encode
         self._visible: defaultdict[tuple[int, int], list[tuple[Any, int]]] = defaultdict(list)  # by day and shard
 
     def beside_rows(self, turns: Sequence[StoredTurn]) -> Iterator[Any]:
@@ -87,7 +94,7 @@ class Writing:
             row = turn.row
             yield self._bound(
                 "put_instance", instance_key(row.instance_id), self._partition, at, row.run, row.generation,
-                row.last_seq, row.name, row.status, row.created_at_us, row.updated_at_us, encode(row), at,
+                row.last_seq, row.name, row.status, row.created_at_us, row.updated_at_us, self._encode(row), at,
             )  # fmt: skip
 
     def _history(self, turn: StoredTurn) -> Iterator[Any]:

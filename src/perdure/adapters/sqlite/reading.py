@@ -14,9 +14,11 @@ from typing import Self
 
 from perdure.adapters.sqlite.connection import check_identity, connect_read_only, refusal
 from perdure.adapters.sqlite.queries import select_events, select_instances, select_page
+from perdure.adapters.sqlite.records import OFFSET_BITS, select_records
 from perdure.adapters.sqlite.topics import TopicTable, read_topics
 from perdure.core.rows import InstanceRow
-from perdure.ports.errors import StoreUnavailable
+from perdure.ports.errors import StoreUnavailable, TopicMissing
+from perdure.ports.log import Record
 from perdure.ports.store import Filter, Page, StoredEvent
 
 __all__ = ["DatabaseReading"]
@@ -66,6 +68,36 @@ class DatabaseReading:
             return []
         with self._reading() as connection:
             return select_events(connection, history, row, unstored=True)
+
+    @property
+    def namespace(self) -> str:
+        """Of the engine that made the file; "" if none did."""
+        history = self._history()
+        return "" if history is None else history.topic.removesuffix(".history")
+
+    def partitions(self, topic: str) -> int:
+        """Raises TopicMissing."""
+        return self._table(topic).partitions
+
+    def records(self, topic: str, partition: int, offset: int, limit: int) -> list[Record]:
+        """As `Log.fetch`. Raises TopicMissing, too."""
+        with self._reading() as connection:
+            return select_records(connection, self._table(topic), partition, range(offset, 1 << OFFSET_BITS - 1), limit)
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """As `Log.bounds`. Raises TopicMissing, too."""
+        table = self._table(topic)
+        with self._reading() as connection:
+            begins_at, reserved = connection.execute(
+                "SELECT begins_at, reserved FROM partitions WHERE topic_id = ? AND partition = ?",
+                (table.topic_id, partition),
+            ).fetchone()
+            return int(begins_at), int(reserved)
+
+    def _table(self, topic: str) -> TopicTable:
+        if topic not in self._topics:
+            raise TopicMissing(f"there is no topic {topic} in {self.path}: an engine that is started on it makes it")
+        return self._topics[topic]
 
     def _history(self) -> TopicTable | None:
         return next((table for table in self._topics.values() if table.is_history), None)

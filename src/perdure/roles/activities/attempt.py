@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Protocol
 
-from perdure.codec.avro import encode
+from perdure.codec.encoder import Encoder
 from perdure.core.commands import CompleteActivity, FailActivity
 from perdure.core.effects import ActivityTask
 from perdure.core.errors import FailureDetails
@@ -113,7 +113,7 @@ class Attempt:
         finally:
             self.ended_at = self.clock()
 
-    def command(self) -> bytes:
+    def command(self, encode: Encoder) -> bytes:
         """The outcome as the value of a record of `instances`."""
         try:
             return encode(self.outcome)

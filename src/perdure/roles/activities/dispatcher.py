@@ -21,6 +21,7 @@ from typing import Final, cast
 
 import structlog
 
+from perdure.codec.encoder import Encoder
 from perdure.core.commands import CompleteActivity
 from perdure.core.limits import OVERRUN_THREADS_MAX
 from perdure.ports.clock import Clock
@@ -53,11 +54,13 @@ class Dispatcher:
         settings: ActivitySettings,
         stats: ActivityStats,
         on_exhausted: Callable[[], None],
+        encode: Encoder,
     ) -> None:
         self._slots = slots
         self._outbox = outbox
         self._clock = clock
         self._instances = instances
+        self._encode = encode
         self.tracing = current_tracing(clock)
         self._max = settings.in_flight_max
         self._stats = stats
@@ -70,7 +73,7 @@ class Dispatcher:
         self._draining = False
         self._base: Context = copy_context()
         self._waiters: list[asyncio.Future[None]] = []
-        self._leases = Leases(clock, outbox, timers, settings, self._attempts.values())
+        self._leases = Leases(clock, outbox, timers, settings, self._attempts.values(), encode)
 
     def open(self) -> None:
         self._slots.open(self._jobs_ended)
@@ -240,7 +243,7 @@ class Dispatcher:
         else:
             self._stats.failed += 1
         headers = attempt.trace.headers if attempt.trace is not None else ()
-        records = [Outgoing(self._instances, attempt.target, attempt.key, attempt.command(), headers)]
+        records = [Outgoing(self._instances, attempt.target, attempt.key, attempt.command(self._encode), headers)]
         if attempt.lease_until_us:
             records.append(self._leases.cancellation(attempt))
         self._outbox.put(records, partial(self._sent, attempt))

@@ -8,7 +8,8 @@ from functools import partial
 
 import structlog
 
-from perdure.codec.avro import decode, encode
+from perdure.codec.avro import decode
+from perdure.codec.encoder import Encoder
 from perdure.core.commands import FailActivity
 from perdure.core.effects import ActivityTask
 from perdure.core.limits import ACTIVITY_DELIVERIES_MAX, TIME_US_MAX
@@ -44,6 +45,7 @@ class Intake:
         dispatcher: Dispatcher,
         settings: ActivitySettings,
         stats: ActivityStats,
+        encode: Encoder,
     ) -> None:
         self._app = app
         self._topics = topics
@@ -53,6 +55,7 @@ class Intake:
         self._dispatcher = dispatcher
         self._settings = settings
         self._stats = stats
+        self._encode = encode
         self._pauses: set[asyncio.TimerHandle] = set()
 
     def admit(self, origin: Origin, record: Record, *, deliveries: int = 0) -> Attempt | None:
@@ -112,7 +115,7 @@ class Intake:
             "an activity fails without being run",
             instance=record.key.decode(), task_id=command.task_id, reason=command.error_type, message=command.error_message,
         )  # fmt: skip
-        result = Outgoing(self._topics.instances, target, record.key, encode(command))
+        result = Outgoing(self._topics.instances, target, record.key, self._encode(command))
         self._outbox.put([result], partial(origin.settle, record.offset))
 
     def _refuse(self, origin: Origin, record: Record, target: int, task: ActivityTask) -> None:
@@ -127,7 +130,7 @@ class Intake:
             return
         self._stats.refused += 1
         partition = (record.partition + 1) % self._tasks
-        again = Outgoing(record.topic, partition, record.key, encode(task), record.headers)
+        again = Outgoing(record.topic, partition, record.key, self._encode.again(task), record.headers)
         pause_s = max(self._settings.unregistered_pause_s, known_for_s / 4)
         handle: asyncio.TimerHandle
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 
-from perdure.codec.avro import encode
+from perdure.codec.encoder import Encoder
 from perdure.core.effects import CancelTimer, SetTimer
 from perdure.ports.clock import Clock
 from perdure.ports.log import Outgoing
@@ -38,12 +38,14 @@ class Leases:
         topic: str,
         settings: ActivitySettings,
         running: Collection[Attempt],
+        encode: Encoder,
     ) -> None:
         self._clock = clock
         self._outbox = outbox
         self._topic = topic
         self._settings = settings
         self._running = running
+        self._encode = encode
         self._look: asyncio.TimerHandle | None = None
         self._pause_s = min(settings.lease_renew_s / 2, settings.lease_after_s / 4)
 
@@ -70,7 +72,7 @@ class Leases:
     def cancellation(self, attempt: Attempt) -> Outgoing:
         task = attempt.task
         timer = CancelTimer(task.run, task.generation, task.task_id, task.attempt, "lease", attempt.lease_until_us)
-        return Outgoing(self._topic, attempt.target, attempt.key, encode(timer))
+        return Outgoing(self._topic, attempt.target, attempt.key, self._encode(timer))
 
     def close(self) -> None:
         if self._look is not None:
@@ -96,4 +98,4 @@ class Leases:
         task = attempt.task
         attempt.lease_until_us = self._clock.now_us() + ahead_us
         timer = SetTimer(task.run, task.generation, task.task_id, task.attempt, "lease", attempt.lease_until_us)
-        return Outgoing(self._topic, attempt.target, attempt.key, encode(timer))
+        return Outgoing(self._topic, attempt.target, attempt.key, self._encode(timer))

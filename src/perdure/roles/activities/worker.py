@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import structlog
 
-from perdure.codec.avro import DecodeError, decode, encode
+from perdure.codec.avro import DecodeError, decode
+from perdure.codec.encoder import Encoder
 from perdure.core.commands import CompleteActivity, FailActivity
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock
@@ -56,6 +58,7 @@ class ActivityWorker(GroupListener):
         settings: ActivitySettings | None = None,
         on_exhausted: Callable[[], None] | None = None,
         on_failure: Callable[[BaseException], None] | None = None,
+        encode: Encoder | None = None,
     ) -> None:
         self.stats = ActivityStats()
         self._app = app
@@ -67,10 +70,11 @@ class ActivityWorker(GroupListener):
         self._settings = settings or ActivitySettings()
         self._on_exhausted = on_exhausted
         self._on_failure = on_failure
+        self._encode = encode or Encoder()
         self._outbox = Outbox(
             log,
             after_send=self._commit_moved,
-            shrink=_shrink,
+            shrink=partial(_shrink, self._encode),
             backoff_s=self._settings.backoff_s,
             backoff_max_s=self._settings.backoff_max_s,
         )
@@ -83,6 +87,7 @@ class ActivityWorker(GroupListener):
             settings=self._settings,
             stats=self.stats,
             on_exhausted=self._exhausted,
+            encode=self._encode,
         )
         self._caution = asyncio.Lock()
         self._feeds: dict[int, Feed] = {}
@@ -108,6 +113,7 @@ class ActivityWorker(GroupListener):
             dispatcher=self._dispatcher,
             settings=self._settings,
             stats=self.stats,
+            encode=self._encode,
         )
         group = f"{topics.namespace}.activity-worker" + (f".{self._queue}" if self._queue else "")
         self._membership.set_result(await self._log.join(group, [self._topic], self))
@@ -235,7 +241,7 @@ class ActivityWorker(GroupListener):
             self._on_exhausted()
 
 
-def _shrink(record: Outgoing) -> Outgoing | None:
+def _shrink(encode: Encoder, record: Outgoing) -> Outgoing | None:
     """What to send for a record over the log's limit: a failure by name for a result, the bare reason for a letter."""
     try:
         result = decode(record.value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from perdure.codec.avro import encode
+from perdure.codec.encoder import Encoder
 from perdure.core.commands import InspectInstance
 from perdure.core.decide import Rejection
 from perdure.core.effects import ActivityTask, SendCommand
@@ -31,7 +31,7 @@ __all__ = ["Batch", "Layout"]
 
 @dataclass(slots=True)
 class Layout:
-    """Where records go: topic names and the partition counts behind them."""
+    """Where records go, and at which write version: topic names and the partition counts behind them, and an encoder."""
 
     topics: Topics
     partition: int
@@ -39,6 +39,7 @@ class Layout:
     activities: int
     replies: int
     turn_of_activities: int = 0
+    encode: Encoder = field(default_factory=Encoder, kw_only=True)
 
     def activity_partition(self) -> int:
         """One partition per batch, another for the next: few partitions per transaction, and all of them in turn."""
@@ -62,6 +63,7 @@ class Batch:
     def add_turn(self, turn: Turn, incoming: Sequence[Incoming]) -> int:
         """The events, effects and answers of a turn; returns the instance's weight in memory, in bytes."""
         layout, instance = self.layout, turn.instance
+        encode = layout.encode
         key = instance.instance_id.encode()
         stored: list[StoredEvent] = []
         size = 0
@@ -82,6 +84,7 @@ class Batch:
 
     def _add_effect(self, effect: object, key: bytes, headers: Headers) -> None:
         layout, topics = self.layout, self.layout.topics
+        encode = layout.encode
         if type(effect) is ActivityTask:
             place = (topics.activities(effect.queue), layout.activity_partition())
             self.records.append(Outgoing(*place, key, encode(effect), headers))
@@ -129,7 +132,9 @@ class Batch:
         if int(number) >= self.layout.replies:
             return
         reply = Reply(command_id, token, accepted, reason, message, snapshot)
-        out = Outgoing(self.layout.topics.replies, int(number), token.encode(), encode(reply), volatile=True)
+        out = Outgoing(
+            self.layout.topics.replies, int(number), token.encode(), self.layout.encode(reply), volatile=True
+        )
         self.answers.append(out)
 
     def close(self, marker: BatchCommitted) -> None:
@@ -137,4 +142,4 @@ class Batch:
         self.marker = marker
         self.layout.turn_of_activities += 1
         topics = self.layout.topics
-        self.records.append(Outgoing(topics.history, self.layout.partition, b"", encode(marker)))
+        self.records.append(Outgoing(topics.history, self.layout.partition, b"", self.layout.encode(marker)))

@@ -52,14 +52,15 @@ class Gatherer:
         """At most about `most` requests that can be decided now, and records that are none. Empty after a wake."""
         misfits: list[Misfit] = []
         incoming = self._memory.take_loaded(most)
-        if self._holding:
-            for found in self._holding.take(most - len(incoming)):
-                self._route(found, incoming, misfits)
+        released = self._holding.take(most - len(incoming)) if self._holding else []
+        for found in released:
+            self._route(found, incoming, misfits)
+        is_idle = not incoming and not released  # what was released may have to be loaded: the caller sees to that
         if self._position.room == 0:
-            if not incoming and not misfits:
+            if is_idle:
                 await self._woken.wait()  # nothing more is read until what waits has its answer
         elif len(incoming) < most:
-            if incoming or misfits:
+            if not is_idle:
                 self._reader.wake()  # take what is there, do not wait for more
             for record in await self._reader.read(min(most - len(incoming), self._position.room)):
                 self._sort(record, incoming, misfits)
@@ -75,13 +76,12 @@ class Gatherer:
             return
         if isinstance(found, Sealed):
             if not self._is_home(found.instance_id, record):
-                misfits.append(misrouted(record, self._topics, partition_of(found.instance_id, self._partitions)))
-                return
-            opened = self._holding.open(found)
-            if opened is None:
+                found = misrouted(record, self._topics, partition_of(found.instance_id, self._partitions))
+            elif (opened := self._holding.open(found)) is not None:
+                found = opened
+            else:
                 self._holding.hold(found)
                 return
-            found = opened
         self._route(found, incoming, misfits)
 
     def _route(self, found: Incoming | Misfit, incoming: list[Incoming], misfits: list[Misfit]) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import structlog
 
-from perdure.codec.avro import encode
 from perdure.core.commands import RecoverWorkflow
 from perdure.core.rows import InstanceRow
 from perdure.ports.errors import PortError
@@ -50,7 +49,7 @@ def commands_for(
     for row in rows:
         code = library(row.name)
         if code is not None and code.fingerprint != row.stalled_fingerprint:
-            value = encode(RecoverWorkflow(row.run, code.fingerprint))
+            value = ports.encode(RecoverWorkflow(row.run, code.fingerprint))
             out.append(Outgoing(ports.topics.instances, partition, row.instance_id.encode(), value))
     return out
 

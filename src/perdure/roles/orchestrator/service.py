@@ -125,7 +125,7 @@ class Orchestrator(GroupListener):
         waiters = Waiters(self._settings.waiter_silence_s) if kept is None else kept.waiters
         try:
             office = Office(
-                partition, membership.reader(topics.instances, partition), Layout(topics, partition, *self._counts),
+                partition, membership.reader(topics.instances, partition), Layout(topics, partition, *self._counts, encode=self._ports.encode),
                 self._ports, self._settings, self._library, self._decider, self.stats, waiters,
                 Halving(self._settings.batch_requests_max), self._pace, self._schemas, self._on_trouble,
             )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from perdure.codec.encoder import Encoder
 from perdure.core.limits import REQUEST_RESEND_SECONDS
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock
@@ -23,6 +24,7 @@ class OrchestratorPorts:
     clock: Clock
     topics: Topics
     registry: SchemaRegistry | None = None  # none: commands in Confluent's framing become dead letters
+    encode: Encoder = field(default_factory=Encoder)
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from perdure.codec.avro import encode
+from perdure.codec.encoder import Encoder
 from perdure.core.events import Event
 from perdure.core.instance import Instance
 from perdure.core.rows import InstanceRow
@@ -36,12 +36,14 @@ class Tail:
         memory: Memory,
         behind: WriteBehind,
         following: Following,
+        encode: Encoder,
         marker_offset: Callable[[], int],
     ) -> None:
         self._left = dict.fromkeys(point.tail)  # in the order of the log
         self._memory = memory
         self._behind = behind
         self._following = following
+        self._encode = encode
         self._marker_offset = marker_offset
         self._stalled: list[InstanceRow] = []
         self._unreadable: set[str] = set()  # their tail cannot be stored
@@ -82,7 +84,7 @@ class Tail:
             return
         events = self._memory.tail[key]
         self._following.taken_over(live, events)
-        unstored: Unstored = {key: _turn(instance, events)}
+        unstored: Unstored = {key: _turn(instance, events, self._encode)}
         self._behind.pin(unstored)
         self._behind.add(unstored, self._marker_offset())
         if instance.stalled is not None:
@@ -106,14 +108,14 @@ class Tail:
                 self._behind.floor = None
 
 
-def _turn(instance: Instance, events: Sequence[Event]) -> StoredTurn:
+def _turn(instance: Instance, events: Sequence[Event], encode: Encoder) -> StoredTurn:
     """Of the latest generation its events; of the others, which the owner before may have begun to store, only that."""
     place = (instance.run, instance.generation)
     stored: list[StoredEvent] = []
     over: dict[tuple[str, int], int] = {}
     for event in events:
         if (event.run, event.generation) == place:
-            stored.append(StoredEvent(event.seq, encode(event)))
+            stored.append(StoredEvent(event.seq, encode.again(event)))
         else:
             over[event.run, event.generation] = event.seq
     return StoredTurn(instance.row(), stored, [Replaced(*each, last_seq) for each, last_seq in over.items()])

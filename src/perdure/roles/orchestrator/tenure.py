@@ -11,7 +11,6 @@ import asyncio
 
 import structlog
 
-from perdure.codec.avro import encode
 from perdure.core.commands import InspectInstance
 from perdure.core.events import BatchCommitted
 from perdure.core.limits import HISTORY_BYTES_WARN, HISTORY_EVENTS_WARN, TOMBSTONE_SECONDS
@@ -80,7 +79,7 @@ class Tenure:
         self._swept_at = 0.0
         self._forgetting: asyncio.Task[None] | None = None  # beside the loop: it takes as long as the store likes
         self._recovering: asyncio.Task[None] | None = None  # so does this
-        self._tail = Tail(point, self.memory, self.behind, self.following, lambda: self.marker_offset)
+        self._tail = Tail(point, self.memory, self.behind, self.following, ports.encode, lambda: self.marker_offset)
         self._at_rest: BatchCommitted | None = None  # the last marker, while nothing is on its way after it
         self.behind.stored_to = stored_to
         self.behind.on_stored = self.gatherer.wake
@@ -353,7 +352,7 @@ class Tenure:
             # Nothing was read since the marker: what the reader has passed are the broker's own records.
             unread = self.position.next_offset == marker.next_offset and not marker.undecided
             commands_end = self.office.reader.position if unread else marker.next_offset
-            resting = Resting(self.marker_offset, encode(marker), end, commands_end)
+            resting = Resting(self.marker_offset, ports.encode(marker), end, commands_end)
             await ports.store.rest(partition, self.office.settings.epoch, resting)
 
     async def _answer(self, answers: list[Outgoing]) -> None:

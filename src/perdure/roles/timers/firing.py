@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from perdure.codec.avro import encode
+from perdure.codec.encoder import Encoder
 from perdure.core.commands import FireTimer
 from perdure.ports.clock import Clock
 from perdure.ports.errors import LogClosed, RecordTooLarge
@@ -57,6 +57,7 @@ class Firing:
         topic: str,
         settings: TimerSettings,
         stats: TimerStats,
+        encode: Encoder,
         on_window: Callable[[], None],
         on_fired: Callable[[], None],
     ) -> None:
@@ -66,6 +67,7 @@ class Firing:
         self._topic = topic
         self._settings = settings
         self._stats = stats
+        self._encode = encode
         self._on_window = on_window
         self._on_fired = on_fired
         self._bell: asyncio.Future[None] | None = None
@@ -96,7 +98,7 @@ class Firing:
         self._ring()
 
     async def _send(self, due: Sequence[Timer]) -> None:
-        records = [_command(self._topic, timer) for timer in due]
+        records = [_command(self._topic, timer, self._encode) for timer in due]
         await append_until_written(self._log, records, self._settings)
         now_us = self._clock.now_us()
         self._stats.fired += len(due)
@@ -131,7 +133,7 @@ class Firing:
             self._bell.set_result(None)
 
 
-def _command(topic: str, timer: Timer) -> Outgoing:
+def _command(topic: str, timer: Timer, encode: Encoder) -> Outgoing:
     key, name = parts_of(timer.identity)
     run, generation, task_id, attempt, kind = name.split("/")
     command = FireTimer(run, int(generation), int(task_id), int(attempt), kind, timer.fire_at_us)

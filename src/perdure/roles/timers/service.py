@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
+from perdure.codec.encoder import Encoder
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock
 from perdure.ports.log import GroupListener, Log, Membership
@@ -34,6 +35,7 @@ class TimerService(GroupListener):
         topics: Topics,
         settings: TimerSettings | None = None,
         on_failure: Callable[[BaseException], None] | None = None,
+        encode: Encoder | None = None,
     ) -> None:
         self._settings = settings or TimerSettings()
         if self._settings.near_s > self._settings.slice_s:
@@ -46,6 +48,7 @@ class TimerService(GroupListener):
         self._topics = topics
         self._stats = TimerStats()
         self._on_failure = on_failure
+        self._encode = encode or Encoder()
         self._shards: dict[int, Shard] = {}
         self._started = self._closed = False
 
@@ -104,6 +107,7 @@ class TimerService(GroupListener):
                 settings=self._settings,
                 stats=self._stats,
                 on_failure=self._on_failure,
+                encode=self._encode,
             )
             shard.start()
 

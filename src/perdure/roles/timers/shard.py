@@ -13,6 +13,7 @@ from typing import Any, Final
 import structlog
 
 from perdure.codec.avro import decode
+from perdure.codec.encoder import Encoder
 from perdure.core.effects import CancelTimer, SetTimer
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock
@@ -48,9 +49,11 @@ class Shard:
         membership: asyncio.Future[Membership],
         settings: TimerSettings,
         stats: TimerStats,
+        encode: Encoder,
         on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.number = number
+        self._encode = encode
         self._on_failure = on_failure
         self._log = log
         self._store = store
@@ -171,6 +174,7 @@ class Shard:
             topic=self._topics.instances,
             settings=settings,
             stats=self._stats,
+            encode=self._encode,
             on_window=self._keeping.wake,
             on_fired=self._moved,
         )

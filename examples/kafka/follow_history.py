@@ -58,6 +58,11 @@ class Table:
     def positions(self):
         return dict(self.db.execute("select partition, next_offset from positions"))
 
+    def begin_at(self, positions):
+        """Of partitions that have none yet: all at once, so that their number tells of a growth."""
+        rows = ", ".join(f"({partition:d}, {offset:d})" for partition, offset in positions.items())
+        self.db.execute(f"insert or ignore into positions values {rows}")
+
     def move(self, partition, next_offset):
         self.db.execute("insert or replace into positions values (?, ?)", (partition, next_offset))
 
@@ -176,11 +181,16 @@ async def run(asked):
         bootstrap_servers=asked.kafka, group_id=None, isolation_level="read_committed", auto_offset_reset="none",
         enable_auto_commit=False,
     )  # fmt: skip
+    positions = table.positions()
+    if positions and len(positions) != len(places):
+        sys.exit("the namespace has other partitions now, and instances have moved: make a new table")
     async with consumer:
         consumer.assign(places)
-        first, positions = await consumer.beginning_offsets(places), table.positions()
+        first = await consumer.beginning_offsets(places)
+        table.begin_at({place.partition: offset for place, offset in first.items()})
+        positions = table.positions()
         for place in places:
-            consumer.seek(place, positions.get(place.partition, first[place]))
+            consumer.seek(place, positions[place.partition])
         ends = await consumer.end_offsets(places) if asked.once else {}
         while not ends or [place for place in places if await consumer.position(place) < ends[place]]:
             for place, records in (await consumer.getmany(timeout_ms=500, max_records=asked.most)).items():

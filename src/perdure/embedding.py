@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import sys
 import threading
@@ -28,6 +29,7 @@ from perdure.client.relayed import RelayedWorkflowClient
 from perdure.client.running import register, unregister
 from perdure.client.sync import WorkflowClient
 from perdure.client.transport import Transport
+from perdure.core.ages import read_ages
 from perdure.core.errors import PerdureError
 from perdure.core.names import Topics
 from perdure.roles.activities import ActivitySettings
@@ -52,15 +54,17 @@ def embedded(
     path: str | os.PathLike[str] | None = None,
     *,
     settings: EngineSettings | None = None,
+    retain: str = "",
     watch: Watch | None = None,
     after_commit: Callable[[int], None] | None = None,
 ) -> EmbeddedEngine:
     """An engine on the file `path` (default ./perdure.db), to be used with `with` or `async with`.
 
+    `retain` tells how long ended instances are kept, by status: "COMPLETED=30d,FAILED=90d"; "" keeps them for ever.
     `watch` wraps each resume of an orchestrator (the dev-mode guard); `after_commit` is called, in the write thread,
     with the number of each commit (for tests).
     """
-    return EmbeddedEngine(app, path, settings=settings, watch=watch, after_commit=after_commit)
+    return EmbeddedEngine(app, path, settings=settings, retain=retain, watch=watch, after_commit=after_commit)
 
 
 class EmbeddedEngine:
@@ -75,6 +79,7 @@ class EmbeddedEngine:
         path: str | os.PathLike[str] | None = None,
         *,
         settings: EngineSettings | None = None,
+        retain: str = "",
         watch: Watch | None = None,
         after_commit: Callable[[int], None] | None = None,
     ) -> None:
@@ -84,6 +89,9 @@ class EmbeddedEngine:
         self.app = app
         self.path = Path(path if path is not None else DEFAULT_PATH)
         self._settings = settings or embedded_settings()
+        if retain:  # ValueError tells what is wrong with it
+            kept = dataclasses.replace(self._settings.orchestrator, retain=read_ages(retain))
+            self._settings = dataclasses.replace(self._settings, orchestrator=kept)
         self._watch = watch
         self._after_commit = after_commit
         self._thread: threading.Thread | None = None

@@ -295,3 +295,45 @@ def test_events_are_never_before_the_one_in_front_of_them_whatever_the_owners_cl
     engine.raised("x", "b")
     assert [event.at_us for event in engine.history["x"]] == [T0] * 4
     assert engine.instance("x").output == "true"
+
+
+def test_a_purge_that_names_a_run_is_obeyed_by_that_run_alone():
+    engine = one(waits)
+    engine.start("p", "waits")
+    first = engine.run_of("p")
+    engine.tell("p", TerminateWorkflow())
+    engine.start("p", "waits", command_id="again")
+    second_run = engine.run_of("p")
+    for _ in ("while it is active", "and when it has ended"):
+        assert engine.tell("p", PurgeWorkflow(command_id=f"retention/{first}", run=first)) == []
+        assert engine.reason() == "StaleRun"
+        engine.tell("p", TerminateWorkflow())
+    (purged,) = engine.tell("p", PurgeWorkflow(run=second_run))
+    assert purged.run == second_run
+
+
+def test_a_purge_that_names_a_run_is_refused_before_its_end_and_where_nothing_is_known():
+    engine = one(waits)
+    engine.start("p", "waits")
+    engine.tell("p", PurgeWorkflow(run=engine.run_of("p")))
+    assert engine.reason() == "NotFinished"
+    engine.tell("q", PurgeWorkflow(run="0.0.7"))
+    assert engine.reason() == "UnknownInstance"
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_tombstone_repeats_the_first_answer_and_refuses_what_names_another_run(loaded: bool):
+    engine = one(waits)
+    engine.start("p", "waits")
+    run = engine.run_of("p")
+    engine.tell("p", TerminateWorkflow())
+    mine = PurgeWorkflow(command_id="mine", run=run)
+    engine.tell("p", mine)
+    if loaded:
+        engine.lives["p"] = live_from_row(engine.instance("p").row())
+    assert engine.tell("p", mine) == []
+    assert engine.answer() is None
+    engine.tell("p", PurgeWorkflow(command_id="other", run="0.0.99"))
+    assert engine.reason() == "StaleRun"
+    engine.tell("p", PurgeWorkflow(command_id="late", run=run))
+    assert engine.reason() == "UnknownInstance"

@@ -33,7 +33,7 @@ SOURCES = ("codec/avro.py", "codec/json_commands.py", "roles/orchestrator/intake
 def test_the_hours_are_the_settings_default():
     hours = ServiceSettings.model_fields["history_hours"].default
     assert f"`PERDURE_HISTORY_HOURS` ({hours:g})" in PAGE
-    assert f"`PERDURE_HISTORY_HOURS` ({hours:g}:" in text_of("schemas/README.md")
+    assert f"`PERDURE_HISTORY_HOURS` ({hours:g})" in text_of("schemas/README.md")
 
 
 def test_the_sizes_are_those_of_the_examples():

@@ -22,6 +22,8 @@ UNITS = (
     "steps",
     "ids",
     "seconds",
+    "days",
+    "instances",
     "threads",
     "offsets",
     "clients",

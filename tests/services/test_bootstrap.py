@@ -177,7 +177,7 @@ def test_a_role_may_delete_only_what_it_consumes_and_every_role_may_look():
     deletes = {(each.principal, each.name) for each in rights if "Delete" in each.operations}
     assert deletes == {
         ("orchestrator", "shop.instances"), ("orchestrator", "shop.history"), ("activity-worker", "shop.activities"),
-        ("timer", "shop.timers"),
+        ("timer", "shop.timers"), ("orchestrator", "shop.dead-letters"),
     }  # fmt: skip
     for role in ("orchestrator", "activity-worker", "timer", "gateway"):
         seen = {each.name for each in rights if each.principal == role and "Describe" in each.operations}

@@ -3,6 +3,7 @@
 import pytest
 
 from perdure.assembly import cassandra_settings, kafka_settings
+from perdure.services.roles import orchestrator_bounds
 from perdure.services.settings import HEALTH_PORTS, ServiceSettings, SettingsWrong, read_settings
 
 SECRET = "tiger-9"
@@ -50,6 +51,20 @@ def test_what_is_missing_is_told_with_an_example(environment):
         ("PARTITIONS", "0", "PERDURE_PARTITIONS: "),
         ("PARTITIONS", "many", "PERDURE_PARTITIONS: "),
         ("EPOCH", "-1", "PERDURE_EPOCH: "),
+        (
+            "RETAIN",
+            "DONE=3d",
+            "PERDURE_RETAIN cannot be: 'DONE' is no status that an instance ends with: write COMPLETED",
+        ),
+        (
+            "RETAIN",
+            "FAILED=soon",
+            "PERDURE_RETAIN cannot be: 'soon' is no age for FAILED: a whole number and s, m, h or d",
+        ),
+        ("RETAIN_PER_SECOND", "0", "PERDURE_RETAIN_PER_SECOND: "),
+        ("HISTORY_HOURS", "-1", "PERDURE_HISTORY_HOURS: "),
+        ("HISTORY_HOURS", "nan", "PERDURE_HISTORY_HOURS: "),
+        ("DEAD_LETTER_DAYS", "inf", "PERDURE_DEAD_LETTER_DAYS: "),
         ("KAFKA_MECHANISM", "MD5", "PERDURE_KAFKA_MECHANISM: "),
         ("KAFKA_MECHANISM", "PLAIN", "PERDURE_KAFKA_MECHANISM is set without PERDURE_KAFKA_USERNAME"),
         ("KAFKA_USERNAME", "u", "PERDURE_KAFKA_USERNAME is set without PERDURE_KAFKA_PASSWORD: set both or none"),
@@ -114,3 +129,20 @@ def test_a_given_value_comes_before_the_environment_and_none_does_not(environmen
 
 def test_every_role_has_a_port_of_its_own():
     assert len(set(HEALTH_PORTS.values())) == 4
+
+
+def test_what_is_kept_and_for_how_long(environment):
+    settings = read_settings()
+    assert (settings.ages, settings.history_hours, settings.dead_letter_days) == ({}, 24, 30)
+    environment.setenv("PERDURE_RETAIN", "COMPLETED=30d,FAILED=90d")
+    assert read_settings().ages == {"COMPLETED": 30 * 86_400, "FAILED": 90 * 86_400}
+
+
+def test_an_orchestrator_is_told_what_the_environment_says_of_ages(environment):
+    environment.setenv("PERDURE_RETAIN", "TERMINATED=1h")
+    environment.setenv("PERDURE_RETAIN_PER_SECOND", "7")
+    environment.setenv("PERDURE_HISTORY_HOURS", "0.5")
+    environment.setenv("PERDURE_DEAD_LETTER_DAYS", "2")
+    bounds = orchestrator_bounds(read_settings())
+    assert (bounds.retain, bounds.retain_per_second) == ({"TERMINATED": 3_600}, 7)
+    assert (bounds.history_s, bounds.dead_letters_s) == (1_800, 2 * 86_400)

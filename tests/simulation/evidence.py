@@ -38,6 +38,16 @@ class Answer:
     new_instance: str = ""  # of a start or a rerun: the id that was started
 
 
+class Deletion(NamedTuple):
+    """A service has let the log go of what is below an offset."""
+
+    topic: str
+    partition: int
+    offset: int
+    at_us: int
+    stored_to: int  # how far the store had the partition's history then
+
+
 @dataclass
 class Evidence:
     ops: list[dict[str, Any]]
@@ -59,5 +69,9 @@ class Evidence:
     ended_us: int = 0
     deployments: list[dict[str, Any]] = field(default_factory=list)  # {"at_us", "process", "version"}
     poison: list[bytes] = field(default_factory=list)  # values of garbage that the world itself put into `instances`
+    ages: dict[str, float] = field(default_factory=dict)  # seconds that ended instances are kept, by status
+    record_ages: dict[str, float] = field(default_factory=dict)  # seconds that records are kept, by topic; else no rule
+    deletions: list[Deletion] = field(default_factory=list)
+    starts: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)  # (start, stored_to), by partition
     calm: bool = False  # nothing went wrong with any process or server
     clock_skew_us: int = 0  # the largest between two processes' clocks, or one's and the world's

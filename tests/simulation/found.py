@@ -48,4 +48,11 @@ FOUND = {
     "far_timers_are_dropped_early": 125,
     "timers_fire_early": 2,
     "far_timers_are_not_recovered": 19,
+    "ages_of_instances_are_ignored": 3,
+    "the_run_of_a_purge_is_not_compared": 425,
+    "a_purge_for_age_takes_the_children": 3,
+    "what_was_too_young_is_never_looked_at_again": 3,
+    "refused_purges_for_age_are_dead_letters": 12,
+    "history_goes_before_its_age": 3,
+    "old_history_goes_unstored": 3,
 }

@@ -64,7 +64,23 @@ def scenario_of(seed, *, size=None):
     number = random.choice((0, 3, 8, 8, 16, 24))
     faults = [fault for _ in range(number) for fault in _alone_or_in_pairs(random, scenario, counts)]
     scenario["faults"] = sorted(faults, key=lambda fault: fault["at"])
+    if (retention := _retention(random_of.Random(f"retention {seed}"))) is not None:
+        scenario["retention"] = retention
     return scenario
+
+
+def _retention(random):
+    """How long ended instances and records are kept. Of a stream of its own: seeds without it are what they were before it."""
+    if random.random() < 0.7:
+        return None
+    ages = {"COMPLETED": (1, 3, 8, 12), "FAILED": (1, 8), "TERMINATED": (1, 4, 12)}
+    some = random.sample(list(ages), random.randint(1, 3))
+    return {
+        "retain": ",".join(f"{status}={random.choice(ages[status])}s" for status in some),
+        "per_second": random.choice((5.0, 50.0, 1_000.0)),
+        "history_s": random.choice((0.0, 10.0, 20.0)),
+        "dead_letters_s": random.choice((0.0, 8.0)),
+    }
 
 
 def _bounds(random):

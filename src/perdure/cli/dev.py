@@ -31,9 +31,18 @@ def dev(
     guard: Annotated[
         GuardMode, typer.Option(help="What becomes of an orchestrator that reads the clock and the like: strict parks.")
     ] = GuardMode.WARN,
+    retain: Annotated[
+        str,
+        typer.Option(
+            envvar="PERDURE_RETAIN",
+            metavar="AGES",
+            show_default="for ever",
+            help="How long ended instances are kept, such as COMPLETED=30d,FAILED=90d.",
+        ),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Say in JSON, on one line, where it listens.")] = False,
 ) -> None:
     """Run an App: engine and gateway in this process, everything kept in one file. Ctrl-C ends it."""
     from perdure.cli.serving import Serving, serve  # noqa: PLC0415 - the engine and the web server
 
-    serve(Serving(app, host, port, db, guard.value), as_json=as_json)
+    serve(Serving(app, host, port, db, guard.value, retain), as_json=as_json)

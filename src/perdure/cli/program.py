@@ -17,6 +17,7 @@ from perdure.cli.bootstrap import bootstrap
 from perdure.cli.dev import dev
 from perdure.cli.exits import Exit, exit_of
 from perdure.cli.letters import dead_letters
+from perdure.cli.moving import grow, restore
 from perdure.cli.output import note, shown
 from perdure.cli.reading import describe, get, history, list_instances
 from perdure.cli.run import run
@@ -85,6 +86,8 @@ for _name, _command in (
     ("dev", dev),
     ("run", run),
     ("bootstrap", bootstrap),
+    ("grow", grow),
+    ("restore", restore),
     ("upgrade", upgrade),
     ("start", start),
     ("get", get),

@@ -45,6 +45,7 @@ class Serving:
     port: int
     database: Path
     guard: Literal["warn", "strict", "off"]
+    retain: str = ""
 
 
 def serve(serving: Serving, *, as_json: bool) -> None:
@@ -52,7 +53,7 @@ def serve(serving: Serving, *, as_json: bool) -> None:
     settings = _settings(serving)
     app = load_app(serving.target)
     with _signals() as stopping:
-        engine = EmbeddedEngine(app, serving.database, watch=Guard(serving.guard).watch)
+        engine = _engine(serving, app)
         engine.start()
         try:
             with _listening(engine, app, settings) as url:
@@ -61,6 +62,13 @@ def serve(serving: Serving, *, as_json: bool) -> None:
                 note("stopping; activities that run may end first. Once more, and it ends at once")
         finally:
             engine.stop()
+
+
+def _engine(serving: Serving, app: App) -> EmbeddedEngine:
+    try:
+        return EmbeddedEngine(app, serving.database, retain=serving.retain, watch=Guard(serving.guard).watch)
+    except ValueError as error:
+        raise UsageError(f"--retain cannot be: {error}") from None
 
 
 def _settings(serving: Serving) -> GatewaySettings:

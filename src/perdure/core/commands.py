@@ -95,7 +95,7 @@ class PurgeWorkflow:
     parent_run: str = ""
     parent_generation: int = 0
     parent_task_id: int = 0
-    run: str = ""  # only this one; "": whichever it is
+    run: str = ""  # only this one, else StaleRun; "": whichever it is
 
 
 @dataclass(slots=True)

@@ -209,6 +209,8 @@ def _terminate(instance: Instance, command: TerminateWorkflow, moment: Moment) -
 def _purge(instance: Instance, command: PurgeWorkflow, moment: Moment) -> Decision:
     if command.command_id and command.command_id in instance.command_ids:
         return Decision()
+    if command.run and instance.started is not None and command.run != instance.run:  # of a purged one, too
+        return refuse("StaleRun", f"for run {command.run}, this is run {instance.run}")
     if not instance.exists:
         return unknown(instance)
     bad = _unless_parent(instance, command) or bad_command_id(command.command_id)

@@ -120,6 +120,12 @@ FILTER_NAMES_MAX: Final = 100
 TOMBSTONE_SECONDS: Final = 7 * 24 * 3600
 """How long a purged id remembers its last run and start command."""
 
+AGE_DAYS_MAX: Final = 36_500
+"""The longest that anything may be asked to be kept for: a century, so that no time falls before its beginning."""
+
+RETENTION_PAGE_MAX: Final = 50
+"""Ended instances that a sweep asks the store for at a time: their rows hold payloads, and are in memory together."""
+
 MINTED_ID_SECONDS: Final = 600
 """An id minted by a client this recently cannot be in the store: its start needs no read."""
 

@@ -75,11 +75,12 @@ class Bootstrap:
         check_tables: Callable[[], Awaitable[list[str]]],
         check_brokers: Callable[[], Awaitable[list[str]]] = _unchecked,
         settle_seconds: float = SETTLE_SECONDS,
+        epoch: int = 0,
     ) -> None:
         self._log = log
         self._topics = topics
         self._wanted = wanted
-        self._layout = Layout(partitions).raised()
+        self._layout = Layout(partitions, epoch=epoch).raised()
         self._copies = copies
         self._outside = outside
         self._create_tables = create_tables

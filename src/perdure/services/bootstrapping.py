@@ -58,6 +58,7 @@ async def _bootstrapped(
             topics,
             wanted,
             partitions=settings.partitions,
+            epoch=settings.epoch,
             copies=settings.replication,
             outside=KafkaTopics(kafka_settings(settings, CLIENT_ID).client_options()),
             create_tables=partial(create_tables, settings, development=development),

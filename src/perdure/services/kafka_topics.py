@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
@@ -56,6 +56,16 @@ class KafkaTopics:
         for code, text, *_ in (each for answer in answers for each in answer.resources):
             if code:
                 raise PortError(f"topic {name} could not be set up ({for_code(code).__name__}: {text or ''})")
+
+    async def names(self, prefix: str) -> list[str]:
+        """Of the topics that begin with it. Raises PortError."""
+        async with self._admin() as admin:
+            return sorted(name for name in await admin.list_topics() if name.startswith(prefix))
+
+    async def grow(self, counts: Mapping[str, int]) -> None:
+        """Give these topics as many partitions. Raises PortError."""
+        async with self._admin() as admin:
+            await admin.create_partitions({name: NewPartitions(count) for name, count in counts.items()})
 
     async def _settings(self, admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
         if not names:

@@ -33,12 +33,15 @@ READ_MAX: Final = 100
 
 @dataclass(slots=True, frozen=True)
 class Layout:
-    """`writes`: the namespace's write version; `release`: whose bootstrap or upgrade has raised it, "" if nobody has."""
+    """`writes`: the namespace's write version; `release`: whose bootstrap or upgrade has raised it, "" if nobody has.
+    `epoch`: of the topics, raised by `perdure grow`; an operator may set a higher one (PERDURE_EPOCH).
+    """
 
     partitions: int
     form: int = FORM
     writes: int = OLDEST
     release: str = ""
+    epoch: int = 0
 
     def raised(self) -> Layout:
         """With the newest write version that this release knows."""
@@ -77,7 +80,7 @@ async def record_layout(log: Log, topics: Topics, layout: Layout) -> None:
 
 
 async def raise_layout(log: Log, topics: Topics, layout: Layout) -> None:
-    """Record a layout whose write version was raised. Raises PortError."""
+    """Record a layout whose write version was raised, or that was grown. Raises PortError."""
     await _append(log, topics, layout)
 
 
@@ -142,7 +145,8 @@ def _decoded(value: bytes, topic: str) -> Layout:
     try:
         found = json.loads(value)
         writes, release = found.get("writes", OLDEST), found.get("release", "")
-        return Layout(int(found["partitions"]), int(found["form"]), int(writes), str(release))
+        epoch = int(found.get("epoch", 0))
+        return Layout(int(found["partitions"]), int(found["form"]), int(writes), str(release), epoch)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise PortError(
             f"topic {topic} holds something that is no layout: was it written by another program?"

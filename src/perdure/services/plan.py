@@ -77,7 +77,7 @@ def access_of(topics: Topics) -> list[Access]:
         Access(owner, "topic", activities, True, "Write,Describe"),
         Access(owner, "topic", topics.timers, False, "Write,Describe"),
         Access(owner, "topic", topics.replies, False, "Write,Describe"),
-        Access(owner, "topic", topics.dead_letters, False, "Write,Describe"),
+        Access(owner, "topic", topics.dead_letters, False, "Read,Write,Delete,Describe"),
         Access(owner, "group", f"{namespace}.orchestrator", False, "Read,Describe"),
         Access(owner, "transactional-id", f"{namespace}.orchestrator.", True, "Write,Describe"),
         Access(worker, "topic", activities, True, "Read,Write,Delete,Describe"),

@@ -243,6 +243,7 @@ class Process:
         try:
             layout = await verify_layout(role.ports.log, role.topics, self._settings.task_queue)
             role.ports.encode.raise_to(layout.writes)
+            role.epoch = max(role.epoch, layout.epoch)
             await role.start()
         except PortError as error:
             raise Unusable(str(error)) from None

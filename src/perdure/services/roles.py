@@ -42,7 +42,7 @@ from perdure.workflow.code import Library
 if TYPE_CHECKING:
     from perdure.gateway.server import GatewayServer
 
-__all__ = ["ROLES", "GatewayRole", "OrchestratorRole", "Role", "TimerRole", "WorkerRole"]
+__all__ = ["ROLES", "GatewayRole", "OrchestratorRole", "Role", "TimerRole", "WorkerRole", "orchestrator_bounds"]
 
 log = structlog.get_logger("perdure.service")
 
@@ -73,6 +73,7 @@ class Role(ABC):
         self.ports = ports
         self.settings = settings
         self.owner = owner
+        self.epoch = settings.epoch  # of the topics; the layout may know a higher one
         self.topics = Topics(settings.namespace)
         self.over = asyncio.Event()
         self.failure: EngineFailed | None = None
@@ -143,6 +144,16 @@ class Role(ABC):
         ]
 
 
+def orchestrator_bounds(settings: ServiceSettings, bounds: OrchestratorSettings | None = None) -> OrchestratorSettings:
+    """These bounds, with what the environment says."""
+    return replace(
+        bounds or OrchestratorSettings(), epoch=settings.epoch,
+        retain=settings.ages, retain_per_second=settings.retain_per_second,
+        history_s=settings.history_hours * 3_600, dead_letters_s=settings.dead_letter_days * 86_400,
+        registry_patience_s=settings.schema_registry_seconds,
+    )  # fmt: skip
+
+
 class OrchestratorRole(Role):
     name = "orchestrator"
     orchestrator: Orchestrator | None = None
@@ -168,13 +179,7 @@ class OrchestratorRole(Role):
             ),
             Library(self.app),
             self._decider,
-            replace(
-                self.bounds,
-                owner=self.owner,
-                epoch=self.settings.epoch,
-                history_keep_s=self.settings.history_hours * 3600,
-                registry_patience_s=self.settings.schema_registry_seconds,
-            ),
+            replace(orchestrator_bounds(self.settings, self.bounds), owner=self.owner, epoch=self.epoch),
             on_failure=self._owner_failed,
         )
         await self.orchestrator.start()
@@ -293,7 +298,7 @@ class TimerRole(Role):
             store=self.ports.timers,
             clock=self.ports.clock,
             topics=self.topics,
-            settings=replace(self.bounds, epoch=self.settings.epoch),
+            settings=replace(self.bounds, epoch=self.epoch),
             on_failure=self.failed,
             encode=self.ports.encode,
         )

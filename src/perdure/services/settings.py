@@ -16,7 +16,10 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from perdure.cli.exits import UsageError
+from perdure.core.ages import read_ages
+from perdure.core.limits import AGE_DAYS_MAX
 from perdure.gateway.settings import GatewaySettings
+from perdure.roles.orchestrator.settings import DEAD_LETTER_DAYS
 
 __all__ = [
     "HEALTH_PORTS",
@@ -85,13 +88,16 @@ class ServiceSettings(BaseSettings):
     schema_registry_username: str | None = None
     schema_registry_password: SecretStr | None = None
     schema_registry_seconds: float = Field(default=30.0, ge=0, le=600)
+    retain: str = ""
+    retain_per_second: float = Field(default=50.0, gt=0, le=100_000)
+    history_hours: float = Field(default=24.0, ge=0, le=24 * AGE_DAYS_MAX)
+    dead_letter_days: float = Field(default=DEAD_LETTER_DAYS, ge=0, le=AGE_DAYS_MAX)
 
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65535)
     drain_seconds: float = Field(default=25.0, gt=0)
     start_seconds: float = Field(default=60.0, gt=0)
     stall_seconds: float = Field(default=30.0, gt=0)
-    history_hours: float = Field(default=168.0, ge=0)
     threads: int = Field(default=16, ge=1, le=10_000)
     task_queue: str = Field(default="", pattern=r"^[A-Za-z0-9_-]{0,64}$")
 
@@ -112,6 +118,20 @@ class ServiceSettings(BaseSettings):
     def insync_min(self) -> int:
         """Replicas that have a record before it counts as written: one may be missing."""
         return max(1, self.replication - 1)
+
+    @property
+    def ages(self) -> dict[str, float]:
+        """Seconds by status."""
+        return read_ages(self.retain)
+
+    @field_validator("retain")
+    @classmethod
+    def _retain_tells_ages(cls, given: str) -> str:
+        try:
+            read_ages(given)
+        except ValueError as error:
+            raise ValueError(f"cannot be: {error}") from None
+        return given
 
     @field_validator("log")
     @classmethod

@@ -112,3 +112,10 @@ def rounds(ctx, left):
 def failing(ctx, _):
     raise ValueError("as it should")
     yield
+
+
+@app.workflow
+def family(ctx, order_id):
+    """An order as its child, and one more step when that has ended."""
+    done = yield ctx.call_child_workflow(order, input=f"{order_id}-child", instance_id=f"{order_id}-child")
+    return [*done, (yield ctx.call_activity(step, input={"id": order_id, "step": 3}))]

@@ -12,6 +12,12 @@ from tests.simulation.laws.activities import (
     results_are_what_was_asked_for,
     results_come_of_runs,
 )
+from tests.simulation.laws.ages import (
+    instances_are_purged_at_their_age,
+    what_is_let_go_of_is_old_and_stored,
+    what_is_old_is_let_go_of_in_the_end,
+    what_is_old_is_purged_in_the_end,
+)
 from tests.simulation.laws.answers import (
     answers_tell_what_was_decided,
     commands_are_clients_or_the_engines,
@@ -77,6 +83,10 @@ LAWS = (
     markers_move_forward,
     the_store_equals_the_log,
     dead_letters_are_the_poison,
+    instances_are_purged_at_their_age,
+    what_is_old_is_purged_in_the_end,
+    what_is_let_go_of_is_old_and_stored,
+    what_is_old_is_let_go_of_in_the_end,
     everything_ends,
     nothing_leaks,
 )

@@ -93,6 +93,8 @@ def _terminate(life, command, fields, origin, versions):
 def _purge(life, command, fields, origin, versions):
     if fields["command_id"] and fields["command_id"] in life.command_ids:
         return Decision(events=[])
+    if fields["run"] and life.started is not None and fields["run"] != life.run:
+        return refused("StaleRun")
     if not life.known:
         return refused("UnknownInstance")
     if bad := _not_the_parent(life, fields):

@@ -6,13 +6,18 @@ from collections import Counter
 
 
 def dead_letters_are_the_poison(known):
-    """Each garbage record once, as it was. A client's command without a reply address may lie here too, if it was refused."""
+    """Each garbage record once, as it was. A client's command without a reply address may lie here too, if it was refused;
+    a purge for the sake of age may not.
+    """
     evidence = known.evidence
     due, there = Counter(evidence.poison), Counter(fact.value for fact in evidence.dead_letters)
     refused = Counter(
         outcome.command.value
         for outcome in known.refereed.outcomes.values()
-        if outcome.reason and not outcome.command.fields.get("reply_to") and not outcome.command.fields.get("parent_id")
+        if outcome.reason
+        and not outcome.command.fields.get("reply_to")
+        and not outcome.command.fields.get("parent_id")
+        and outcome.command.fields.get("requested_by") != "retention"
     )
     for value, count in there.items():
         if count > due[value] + refused[value]:

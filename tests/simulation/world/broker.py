@@ -159,6 +159,10 @@ class Broker(Cluster):
             raise topic_missing(f"{topic}[{partition}]")
         return self.topics[topic][partition]
 
+    def let_go(self, topic, partition, offset):
+        self.source(topic, partition).delete_before(offset)
+        self.world.note_deletion(topic, partition, offset)
+
     # -- writing ----------------------------------------------------------------------------------------------
 
     def append(self, records, writer):

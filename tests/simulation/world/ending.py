@@ -104,6 +104,7 @@ class Ending:
             ops=world.ops, partitions=world.partitions, ledger=list(world.ledger),
             answers=[*(world.answers[index] for index in sorted(world.answers)), *self.answers],
             finished=finished, ended_us=world.now_us(), deployments=world.deployments, poison=world.poison,
+            ages=world.settings.ages, record_ages=record_ages(world.settings), deletions=world.deletions, starts=self.starts(),
             calm=not world.scenario["faults"], clock_skew_us=max(world.skews_us) - min(world.skews_us), left=self.left(),
         )  # fmt: skip
         for topic, name in KINDS.items():
@@ -114,6 +115,18 @@ class Ending:
         for place, held in world.store.events.items():
             found.events[place] = {seq: value for seq, (_, value) in held.items()}
         return found
+
+    def starts(self):
+        """Of history and dead letters, with how far history is stored."""
+        world = self.world
+        return {
+            (topic, each.partition): (
+                each.start,
+                each.end if topic != TOPICS.history else world.store._stored_to.get(each.partition, 0),
+            )
+            for topic in (TOPICS.history, TOPICS.dead_letters)
+            for each in world.broker.topics[topic]
+        }
 
     def left(self):
         """What should be empty at rest, and whatever is in it."""
@@ -142,6 +155,13 @@ class Ending:
                 ]
                 if visible:
                     yield f"{group} {topic}[{partition.partition}] at {at.offset} of {partition.end}"
+
+
+def record_ages(settings):
+    return {
+        TOPICS.history: settings.history_hours * 3_600,
+        TOPICS.dead_letters: settings.dead_letter_days * 86_400,
+    }
 
 
 def _left_of_orchestrator(role):

@@ -48,7 +48,7 @@ class SimulatedLog(Log):
     async def delete_before(self, topic, partition, offset):
         label = f"delete {topic}[{partition}] before {offset}"
         self.host.world.trace(self.host.name, label)
-        await self._ask(label, lambda: self.broker.source(topic, partition).delete_before(offset))
+        await self._ask(label, lambda: self.broker.let_go(topic, partition, offset))
 
     async def open_writer(self, transactional_id):
         self.host.world.trace(self.host.name, "opens writer", transactional_id)

@@ -116,8 +116,12 @@ async def _opened(process):
     return open_ports(process)
 
 
-def settings_for(partitions):
+def settings_for(partitions, retention=None):
+    """`retention`: of the scenario; None: everything is kept, history until it is stored."""
+    kept = retention or {"retain": "", "per_second": 50.0, "history_s": 0.0, "dead_letters_s": 0.0}
     return ServiceSettings(
         log="kafka://simulated:1", store="cassandra://simulated:1/simulated", namespace=NAMESPACE, partitions=partitions,
-        stall_seconds=10, start_seconds=60, drain_seconds=15, health_port=0, history_hours=0,
+        stall_seconds=10, start_seconds=60, drain_seconds=15, health_port=0,
+        retain=kept["retain"], retain_per_second=kept["per_second"], history_hours=kept["history_s"] / 3_600,
+        dead_letter_days=kept["dead_letters_s"] / 86_400,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from perdure.adapters.memory import MemoryTimerStore
 from perdure.assembly import topic_specs
 from perdure.ports.log import Outgoing, TopicSpec
 from perdure.services.layout import Layout, layout_topic
+from tests.simulation.evidence import Deletion
 from tests.simulation.scenario import GROUPS, ROLES
 from tests.simulation.world.broker import SESSION_S, Broker
 from tests.simulation.world.cells import CellStore
@@ -38,7 +39,7 @@ class World:
         self.start_us = START_US
         self.over = False
         self.rates = {"log": Rates(), "store": Rates()}
-        self.settings = settings_for(self.partitions)
+        self.settings = settings_for(self.partitions, scenario.get("retention"))
         self.bounds = bounds_of(scenario["bounds"])
         self.broker = Broker(self)
         self.store = CellStore()
@@ -50,6 +51,7 @@ class World:
         self.poison = []
         self.lines = []  # the trace
         self.remains = []  # tasks of the dead: never resumed, and never collected either
+        self.deletions = []
         self.exits = []  # (process, error)
         self.skews_us = [0]
         self._down, self._slow = {}, {}
@@ -91,6 +93,10 @@ class World:
 
     def deployed(self, process):
         self.deployments.append({"at_us": self.now_us(), "process": process.name, "version": process.version})
+
+    def note_deletion(self, topic, partition, offset):
+        stored_to = self.store._stored_to.get(partition, 0)
+        self.deletions.append(Deletion(topic, partition, offset, self.now_us(), stored_to))
 
     def note_exit(self, process, error):
         """Who exits soon after its start is started again later and later, as pods are."""

@@ -29,11 +29,12 @@ from perdure.adapters.kafka.errors import topic_missing, unreachable
 from perdure.adapters.kafka.records import Place
 from perdure.adapters.kafka.settings import KafkaSettings
 
-__all__ = ["FETCH_BYTES_MAX", "READ_COMMITTED", "Connection"]
+__all__ = ["FETCH_BYTES_MAX", "FETCH_ONE_BYTES", "READ_COMMITTED", "Connection"]
 
 READ_COMMITTED = 1
 EARLIEST, LATEST = -2, -1
 FETCH_BYTES_MAX = 8 * 1024 * 1024  # of one answer; a larger first batch comes whole all the same
+FETCH_ONE_BYTES = 16 * 1024  # where one record is wanted
 LEADER_POLL_SECONDS = 0.02
 LEADER_POLL_SECONDS_MAX = 0.3
 COMMIT_POLL_SECONDS = 0.001
@@ -117,10 +118,12 @@ class Connection:
         wait for it, so that a process always finds what it has committed."""
         self._committed.update(ends)
 
-    async def fetch(self, topic: str, partition: int, offset: int) -> tuple[bytes, list[tuple[int, int]], int]:
+    async def fetch(
+        self, topic: str, partition: int, offset: int, bytes_max: int = FETCH_BYTES_MAX
+    ) -> tuple[bytes, list[tuple[int, int]], int]:
         """(record batches, aborted transactions, last stable offset). Raises OffsetOutOfRangeError."""
-        wanted = [(topic, [(partition, offset, FETCH_BYTES_MAX)])]
-        request = FetchRequest(0, 0, FETCH_BYTES_MAX, READ_COMMITTED, wanted, rack_id="")
+        wanted = [(topic, [(partition, offset, bytes_max)])]
+        request = FetchRequest(0, 0, bytes_max, READ_COMMITTED, wanted, rack_id="")
         async with self.patience():
             while True:
                 answer = await self._ask(topic, partition, request)

@@ -7,7 +7,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
-from perdure.adapters.kafka.connection import READ_COMMITTED, Connection
+from perdure.adapters.kafka.connection import FETCH_BYTES_MAX, FETCH_ONE_BYTES, READ_COMMITTED, Connection
 from perdure.ports.log import Record
 
 __all__ = ["fetch", "record_of"]
@@ -20,9 +20,10 @@ async def fetch(connection: Connection, topic: str, partition: int, offset: int,
     after them, until there is a record or the end is reached.
     """
     found: list[Record] = []
+    bytes_max = FETCH_ONE_BYTES if max_records == 1 else FETCH_BYTES_MAX
     while not found:
         try:
-            batches, aborted, stable = await connection.fetch(topic, partition, max(offset, 0))
+            batches, aborted, stable = await connection.fetch(topic, partition, max(offset, 0), bytes_max)
         except OffsetOutOfRangeError:
             start, end = await connection.bounds(topic, partition)
             if offset >= end:

@@ -20,6 +20,7 @@ from perdure.core.turn import Turn
 from perdure.ports.log import Outgoing
 from perdure.ports.store import StoredEvent, StoredTurn
 from perdure.roles.orchestrator.intake import Incoming, is_client_command, refused
+from perdure.roles.orchestrator.retention import is_purge_for_age
 from perdure.roles.orchestrator.settings import Stats
 from perdure.roles.orchestrator.writebehind import Unstored, merge
 from perdure.telemetry.orchestrations import stamp
@@ -77,6 +78,7 @@ class Batch:
             self._add_effect(effect, key, stamp(effect, instance) if self.traced else ())
         for answer, came in zip(turn.answers, incoming, strict=True):
             self._answer(answer.rejection, came)
+        self.stats.retention_purged += instance.ended == "PURGED" and any(map(is_purge_for_age, turn.events))
         if turn.events:
             merge(self.unstored, StoredTurn(instance.row(), stored))
             self.stats.events += len(turn.events)

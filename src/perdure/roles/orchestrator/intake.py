@@ -13,7 +13,7 @@ from typing import Any
 from perdure.codec.avro import DecodeError, decode
 from perdure.codec.confluent import FRAME, WriterSchema, schema_id
 from perdure.codec.json_commands import command_from_json
-from perdure.core.commands import ClientCommand, Command, InspectInstance
+from perdure.core.commands import ClientCommand, Command, InspectInstance, PurgeWorkflow
 from perdure.core.limits import (
     COMMAND_ID_BYTES_MAX,
     DERIVED_ID_BYTES_MAX,
@@ -23,6 +23,7 @@ from perdure.core.limits import (
 from perdure.core.names import Topics
 from perdure.ports.log import Headers, Outgoing, Record
 from perdure.roles.dead_letters import HEADER_ROOM, dead_letter, record_bytes
+from perdure.roles.orchestrator.retention import is_retention
 
 __all__ = [
     "COMMAND_ID", "CONTENT_TYPE", "FORWARDED", "Incoming", "Misfit", "Sealed", "is_client_command", "misrouted", "opened",
@@ -66,6 +67,8 @@ class Misfit:
 
 def is_client_command(command: Any) -> bool:
     """Came from outside, where nobody keeps count of it: a rejection without a reply address is kept as a dead letter."""
+    if type(command) is PurgeWorkflow and is_retention(command):
+        return False
     return isinstance(command, CLIENT_COMMANDS) and not getattr(command, "parent_id", "")
 
 

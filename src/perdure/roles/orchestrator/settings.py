@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from perdure.codec.encoder import Encoder
@@ -14,7 +15,16 @@ from perdure.ports.registry import SchemaRegistry
 from perdure.ports.store import HistoryStore
 from perdure.telemetry.metrics import Histogram
 
-__all__ = ["OrchestratorPorts", "OrchestratorSettings", "Stats"]
+__all__ = ["DEAD_LETTER_DAYS", "OrchestratorPorts", "OrchestratorSettings", "Stats", "due_every_s"]
+
+DEAD_LETTER_DAYS = 30.0
+LOOKS_PER_AGE = 10
+LOOK_SECONDS_MIN, LOOK_SECONDS_MAX = 1.0, 600.0
+
+
+def due_every_s(age_s: float, most_s: float = LOOK_SECONDS_MAX) -> float:
+    """How often to look for what is older than that: it goes a tenth of its age late at most."""
+    return min(max(age_s / LOOKS_PER_AGE, LOOK_SECONDS_MIN), most_s)
 
 
 @dataclass(slots=True)
@@ -42,7 +52,10 @@ class OrchestratorSettings:
     write_behind_s: float = 0.4
     store_lag_bytes_max: int = 64 * 1024 * 1024  # above it the owner stops reading until the store has caught up
     delete_every: int = 2_000  # offsets between two requests to the log to let go of what is decided
-    history_keep_s: float = 0.0  # in the log, for readers outside, though the store has it
+    retain: Mapping[str, float] = field(default_factory=dict)  # seconds by status; else an instance is kept for ever
+    retain_per_second: float = 50.0  # purges for their age, over the namespace
+    history_s: float = 0.0  # that followers of the history topic have; 0: it goes once it is stored
+    dead_letters_s: float = DEAD_LETTER_DAYS * 86_400  # 0: they are kept for ever
     waiter_silence_s: float = 3 * REQUEST_RESEND_SECONDS  # a client that has not asked again is gone
     retry_s: float = 0.2  # after a failed commit or store
     retry_s_max: float = 5.0
@@ -65,4 +78,8 @@ class Stats:
     forwarded: int = 0
     takeovers: int = 0
     store_failures: int = 0
+    retention_asked: int = 0
+    retention_purged: int = 0
+    retention_failures: int = 0
+    retention_offsets: int = 0
     rejections: Counter[str] = field(default_factory=Counter)

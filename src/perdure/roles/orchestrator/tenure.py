@@ -13,7 +13,7 @@ import structlog
 
 from perdure.core.commands import InspectInstance
 from perdure.core.events import BatchCommitted
-from perdure.core.limits import HISTORY_BYTES_WARN, HISTORY_EVENTS_WARN, TOMBSTONE_SECONDS
+from perdure.core.limits import HISTORY_BYTES_WARN, HISTORY_EVENTS_WARN
 from perdure.core.sizes import payload_bytes
 from perdure.core.turn import Live, Request, Turn
 from perdure.ports.errors import CommitFailed, CommitUnknown, PortError, RecordTooLarge
@@ -23,9 +23,9 @@ from perdure.roles.orchestrator.batch import Batch
 from perdure.roles.orchestrator.caution import Caution
 from perdure.roles.orchestrator.gathering import Gatherer
 from perdure.roles.orchestrator.halving import BadContent, Halving
+from perdure.roles.orchestrator.housekeeping import Housekeeping, forget_tombstones
 from perdure.roles.orchestrator.inspection import Standing, asleep, inspect_all, standing
 from perdure.roles.orchestrator.intake import Incoming, Misfit
-from perdure.roles.orchestrator.keeping import Keeping
 from perdure.roles.orchestrator.kept import Kept
 from perdure.roles.orchestrator.memory import Memory
 from perdure.roles.orchestrator.office import Office
@@ -74,12 +74,11 @@ class Tenure:
         self._ending = False
         self._stopped = False  # `serve` has returned: nothing is decided that was not given to a commit
         self._deleted_to = 0
-        keep_s, history = settings.history_keep_s, ports.topics.history
-        self._keeping = Keeping(ports.log, ports.clock, history, office.partition, keep_s)
         self._swept_at = 0.0
         self._forgetting: asyncio.Task[None] | None = None  # beside the loop: it takes as long as the store likes
         self._recovering: asyncio.Task[None] | None = None  # so does this
         self._tail = Tail(point, self.memory, self.behind, self.following, ports.encode, lambda: self.marker_offset)
+        self._housekeeping = Housekeeping(office, lambda: self.behind.stored_to)
         self._at_rest: BatchCommitted | None = None  # the last marker, while nothing is on its way after it
         self.behind.stored_to = stored_to
         self.behind.on_stored = self.gatherer.wake
@@ -101,6 +100,7 @@ class Tenure:
         office = self.office
         looking = recover_when_stored(office.ports, office.library, office.partition, office.settings.retry_s)
         self._recovering = asyncio.get_running_loop().create_task(looking)
+        self._housekeeping.begin()
 
     def stop(self) -> None:
         """Let `serve` return after the batch in hand."""
@@ -117,7 +117,7 @@ class Tenure:
         failed = False
         if commit is not None:
             failed = (await asyncio.gather(commit, return_exceptions=True))[0] is not None
-        for beside in (self._forgetting, self._recovering):
+        for beside in (self._forgetting, self._recovering, *self._housekeeping.tasks):
             if beside is not None:
                 beside.cancel()
                 await asyncio.gather(beside, return_exceptions=True)
@@ -177,17 +177,7 @@ class Tenure:
             self._swept_at = now
             self.office.waiters.sweep(now)
             if self._forgetting is None or self._forgetting.done():
-                self._forgetting = asyncio.get_running_loop().create_task(self._forget_tombstones())
-
-    async def _forget_tombstones(self) -> None:
-        """Purged ids are known for a week. One owner does it for all."""
-        if self.office.partition != 0:
-            return
-        before_us = self.office.ports.clock.now_us() - TOMBSTONE_SECONDS * 1_000_000
-        try:
-            await self.office.ports.store.forget_tombstones(before_us)
-        except PortError as error:
-            log.info("old tombstones stay for now", error=str(error))
+                self._forgetting = asyncio.get_running_loop().create_task(forget_tombstones(self.office))
 
     async def _name_before_trying(self, incoming: list[Incoming]) -> None:
         """In caution: write down whose code is run next, so that a death names its cause."""
@@ -369,7 +359,7 @@ class Tenure:
             log.info("answers were lost; clients ask again", count=len(answers), error=str(error))
 
     async def _let_the_log_go(self, marker: BatchCommitted) -> None:
-        """Commands below the lowest undecided one are done with; history below the stored marker too."""
+        """Commands below the lowest undecided one are done with; history below the stored marker, too, if nobody follows."""
         lowest = min([marker.next_offset, *marker.undecided])
         if lowest - self._deleted_to < self.office.settings.delete_every:
             return
@@ -377,8 +367,8 @@ class Tenure:
         ports, partition = self.office.ports, self.office.partition
         try:
             await ports.log.delete_before(ports.topics.instances, partition, lowest)
-            outlived = await self._keeping.outlived(marker.stored_to)
-            await ports.log.delete_before(ports.topics.history, partition, outlived)
+            if not self.office.settings.history_s:  # else by its age: housekeeping
+                await ports.log.delete_before(ports.topics.history, partition, marker.stored_to)
             await self.office.reader.commit(lowest, lazy=True)
         except PortError as error:
             log.info("the log keeps what could go; later", partition=partition, error=str(error))

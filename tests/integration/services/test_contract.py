@@ -16,7 +16,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 
 import fastavro
 import httpx
@@ -192,13 +191,12 @@ def test_a_follower_that_is_killed_anywhere_ends_with_the_table_that_the_gateway
     scenes = Scenes(served, facts, avro)
     positions = []
     for life in range(LIVES):
-        follower = subprocess.Popen([sys.executable, "-S", "follow_history.py", *arguments], cwd=EXAMPLES, env=environ_of_an_outsider())  # fmt: skip
+        scenes.play(life)  # so that there is work for it
+        aim = read_so_far(database) + chance.randrange(1, 25)
+        command = [sys.executable, "-S", "follow_history.py", *arguments]
+        follower = subprocess.Popen(command, cwd=EXAMPLES, env=environ_of_an_outsider())
         try:
-            scenes.play(life)
-            before = read_so_far(database)
-            wait_until(lambda before=before: read_so_far(database) > before, "the follower goes on")
-            # Not for a fact, but for none: it is to die at some moment of its work, another one in each life.
-            time.sleep(chance.uniform(0, 0.2))
+            wait_until(lambda aim=aim: read_so_far(database) >= aim, "the follower goes on")
         finally:
             follower.send_signal(signal.SIGKILL)
             assert follower.wait(20) == -signal.SIGKILL

@@ -52,23 +52,10 @@ if TYPE_CHECKING:
     from perdure.services.settings import ServiceSettings
 
 __all__ = [
-    "Engine",
-    "EngineFailed",
-    "EngineSettings",
-    "Findings",
-    "Ports",
-    "cassandra_settings",
-    "check_log_limits",
-    "kafka_cassandra_ports",
-    "kafka_log",
-    "kafka_settings",
-    "memory_ports",
-    "read_database",
-    "relax_collector",
-    "sqlite_ports",
-    "system_clock",
-    "topic_specs",
-]
+    "Engine", "EngineFailed", "EngineSettings", "Findings", "Ports", "cassandra_settings", "check_log_limits",
+    "kafka_cassandra_ports", "kafka_log", "kafka_settings", "memory_ports", "read_database", "relax_collector",
+    "sqlite_ports", "system_clock", "topic_specs",
+]  # fmt: skip
 
 log = structlog.get_logger("perdure.engine")
 
@@ -247,7 +234,7 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
     from perdure.adapters import cassandra  # noqa: PLC0415
 
     clock = SystemClock()
-    registry = schema_registry(settings) if role == "orchestrator" else None
+    registry = schema_registry(settings) if role in ("orchestrator", "subscriber") else None
     opened = await kafka_log(settings, f"perdure-{role}-{owner}")
     try:
         driver = await cassandra.open_driver(cassandra_settings(settings))

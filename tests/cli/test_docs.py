@@ -102,5 +102,9 @@ def test_every_command_and_every_code_has_its_place_on_the_page():
     page = PAGE.read_text(encoding="utf-8")
     for command in [*program.registered_commands, *program.registered_groups]:
         assert re.search(rf"^## .*perdure {command.name}\b", page, re.MULTILINE), command.name
+    for group in program.registered_groups:
+        assert re.search(rf"^## .*perdure {group.name}\b", page, re.MULTILINE), group.name
+        for command in group.typer_instance.registered_commands:
+            assert re.search(rf"perdure {group.name} {command.name}\b", page), (group.name, command.name)
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
     assert codes == {code.value for code in Exit}

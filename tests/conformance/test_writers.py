@@ -8,8 +8,9 @@ import pytest
 
 from perdure.core.limits import RECORD_BYTES_MAX
 from perdure.ports.errors import CommitUnknown, Fenced, RecordTooLarge, TopicMissing
+from perdure.ports.log import Committed, Consumed
 from tests.conformance.clusters import TOPICS, Cluster
-from tests.conformance.facts import everything, out, values, within
+from tests.conformance.facts import Listener, everything, out, values, within
 
 
 async def test_a_commit_is_visible_in_all_its_partitions_in_the_given_order(cluster: Cluster) -> None:
@@ -158,3 +159,69 @@ async def test_a_cancelled_commit_leaves_a_log_that_can_be_read_and_written(clus
     assert there == values(await everything(cluster.log, 1))
     await writer.commit([out("after")])
     assert values(await everything(cluster.log)) == [*there, "after"]
+
+
+def consumed(offset: int, metadata: str = "", partition: int = 0) -> Consumed:
+    return Consumed("g", TOPICS.instances, partition, Committed(offset, metadata))
+
+
+async def stored(cluster: Cluster, partition: int = 0) -> Committed:
+    membership = await cluster.log.join("g", [TOPICS.instances], Listener())
+    try:
+        return await membership.reader(TOPICS.instances, partition).committed()
+    finally:
+        await membership.leave()
+
+
+async def test_a_position_is_stored_with_the_records_of_its_commit(cluster: Cluster) -> None:
+    writer = await cluster.log.open_writer("w")
+    await writer.commit([out("a"), out("b", 1)], consumed=consumed(7, "note"))
+    await writer.commit([out("c")], consumed=consumed(8, "another", partition=1))
+    await cluster.log.open_writer("w")
+    assert await stored(cluster) == Committed(7, "note")
+    assert await stored(cluster, 1) == Committed(8, "another")
+    assert values(await everything(cluster.log)) == ["a", "c"]
+
+
+async def test_a_position_that_went_with_a_commit_outlives_a_crash(cluster: Cluster) -> None:
+    writer = await cluster.log.open_writer("w")
+    await writer.commit([out("a")], consumed=consumed(7))
+    await writer.commit([out("b")], consumed=consumed(9))
+    await cluster.crash()
+    assert await stored(cluster) == Committed(9)
+
+
+async def test_a_position_goes_without_records_too_and_nothing_at_all_is_refused(cluster: Cluster) -> None:
+    writer = await cluster.log.open_writer("w")
+    with pytest.raises(ValueError, match="records"):
+        await writer.commit([])
+    assert await writer.commit([], consumed=consumed(5)) == -1
+    await writer.commit([out("a")])
+    await cluster.log.open_writer("w")
+    assert await stored(cluster) == Committed(5)
+
+
+async def test_a_fenced_commit_stores_no_position_and_one_that_is_refused_does_not_either(cluster: Cluster) -> None:
+    first = await cluster.log.open_writer("w")
+    await first.commit([out("a")], consumed=consumed(3))
+    second = await cluster.client().open_writer("w")
+    for records in ([out("zombie")], []):
+        with pytest.raises(Fenced):
+            await first.commit(records, consumed=consumed(99))
+    with pytest.raises(RecordTooLarge):
+        await second.commit([out(b"x" * (RECORD_BYTES_MAX + 1))], consumed=consumed(98))
+    await cluster.log.open_writer("w")
+    assert await stored(cluster) == Committed(3)
+    assert values(await everything(cluster.log)) == ["a"]
+
+
+async def test_a_position_is_as_a_member_stored_it_whichever_came_last(cluster: Cluster) -> None:
+    membership = await cluster.log.join("g", [TOPICS.instances], Listener())
+    reader = membership.reader(TOPICS.instances, 0)
+    await reader.commit(2)
+    writer = await cluster.log.open_writer("w")
+    await writer.commit([out("a")], consumed=consumed(4))
+    await cluster.log.open_writer("w")
+    assert await within(reader.committed()) == Committed(4)
+    await reader.commit(6)
+    assert await within(reader.committed()) == Committed(6)

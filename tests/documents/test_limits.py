@@ -39,6 +39,8 @@ UNITS = (
     "records",
     "fields",
     "schemas",
+    "subscriptions",
+    "messages",
 )
 
 

@@ -140,7 +140,7 @@ async def test_a_letter_that_was_cut_cannot_be_replayed_but_can_be_dropped(w):
 
 
 REFUSED = {
-    "of a subscription": (stranger(0, headers=[("perdure-reason", b"x"), ("perdure-origin", b"orders/0/1"), ("perdure-subscription", b"shop")]), "subscription 'shop'"),
+    "of a subscription": (stranger(0, headers=[("perdure-reason", b"x"), ("perdure-origin", b"orders/0/1"), ("perdure-subscription", b"shop")]), "test.subscriptions"),
     "of another topic": (stranger(0, headers=[("perdure-reason", b"x"), ("perdure-origin", b"test.history/0/1")]), "test.history"),
     "that looks like a queue": (stranger(0, headers=[("perdure-reason", b"x"), ("perdure-origin", b"test.activitiesx/0/1")]), "no replay writes"),
     "of a queue that is gone": (stranger(0, headers=[("perdure-reason", b"x"), ("perdure-origin", b"test.activities.gone/0/1")]), "bootstrap"),

@@ -101,15 +101,16 @@ async def test_what_is_no_schema_is_told_by_name_with_host_and_without_secrets(a
 
 
 class Dripping(httpx.AsyncByteStream):
-    """A byte at a time, for ever."""
+    """A byte at a time; all of it would be a schema."""
 
     def __init__(self):
         self.closed = False
 
     async def __aiter__(self):
-        while True:
+        for _ in range(1_000):
             await asyncio.sleep(0.001)
             yield b" "
+        yield json.dumps({"schema": json.dumps(SCHEMA)}).encode()
 
     async def aclose(self):
         self.closed = True

@@ -128,7 +128,7 @@ def test_a_given_value_comes_before_the_environment_and_none_does_not(environmen
 
 
 def test_every_role_has_a_port_of_its_own():
-    assert len(set(HEALTH_PORTS.values())) == 4
+    assert len(set(HEALTH_PORTS.values())) == len(HEALTH_PORTS) == 5
 
 
 def test_what_is_kept_and_for_how_long(environment):

@@ -12,6 +12,8 @@ from perdure.codec.avro import encode
 from perdure.core.effects import CancelTimer
 from perdure.core.names import Topics
 from perdure.ports.log import Outgoing, TopicSpec
+from perdure.roles.subscriptions.register import add
+from perdure.roles.subscriptions.subscription import subscription_of
 from perdure.services.layout import Layout, layout_topic, record_layout
 from perdure.services.process import Process
 from perdure.services.settings import ServiceSettings
@@ -56,7 +58,8 @@ class World:
         self._tasks = []
 
     async def bootstrap(self, partitions=2):
-        await self.ports.log.create_topics([*topic_specs(TOPICS, partitions), TopicSpec(layout_topic(TOPICS), 1)])
+        ones = [TopicSpec(layout_topic(TOPICS), 1), TopicSpec(TOPICS.subscriptions, 1)]
+        await self.ports.log.create_topics([*topic_specs(TOPICS, partitions), *ones])
         await record_layout(self.ports.log, TOPICS, Layout(partitions))
 
     async def open_ports(self, settings, role, owner):
@@ -89,6 +92,25 @@ class World:
         """Something that a timer service would read in every shard; harmless."""
         value = encode(CancelTimer("0.0.0", 0, 1, 1, "timer", 0))
         await self.ports.log.append([Outgoing(TOPICS.timers, number, b"nobody", value) for number in range(2)])
+
+    async def subscribe(self):
+        """A message that becomes a start, one that becomes an event, one that is passed over; returns when they have."""
+        log = self.ports.log
+        await log.create_topics([TopicSpec("numbers", 1)])
+        ours = [
+            subscription_of(
+                "s", {"topic": "numbers", "workflow": "doubled", "instance_id": "key", "when": "value < `5`"}
+            ),
+            subscription_of("e", {"topic": "numbers", "event": "heard", "instance_id": "key"}),
+        ]
+        await add(log, TOPICS, ours)
+        await log.append([Outgoing("numbers", 0, b"n1", b"1"), Outgoing("numbers", 0, b"n9", b"9")])
+        url = self.told["subscriber"]["probes"]
+        async with asyncio.timeout(SECONDS):
+            while 'passed_over_total{subscription="s"} 1.0' not in (text := (await asked(url, "/metrics")).text) or (
+                'raised_total{subscription="e"} 2.0' not in text
+            ):
+                await asyncio.sleep(0.01)
 
     async def close(self):
         for made in self._tasks:

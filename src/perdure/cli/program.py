@@ -23,6 +23,7 @@ from perdure.cli.reading import describe, get, history, list_instances
 from perdure.cli.run import run
 from perdure.cli.starting import rerun, start
 from perdure.cli.steering import pause, purge, raise_event, resume, terminate
+from perdure.cli.subscriptions import subscriptions
 from perdure.cli.upgrade import upgrade
 from perdure.cli.waiting import wait
 
@@ -104,3 +105,4 @@ for _name, _command in (
 ):
     program.command(_name)(_command)
 program.add_typer(dead_letters, name="dead-letters")
+program.add_typer(subscriptions, name="subscriptions")

@@ -19,6 +19,7 @@ class RoleName(str, Enum):  # noqa: UP042 - typer shows its values
     ACTIVITY_WORKER = "activity-worker"
     TIMER = "timer"
     GATEWAY = "gateway"
+    SUBSCRIBER = "subscriber"
 
 
 def run(

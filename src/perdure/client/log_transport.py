@@ -26,6 +26,7 @@ from perdure.core.rows import InstanceRow
 from perdure.letters import DeadLetters, LetterFilter, LetterPage, LetterRecord, Settlement, Settling
 from perdure.ports.clock import Clock, Entropy
 from perdure.ports.log import Log
+from perdure.ports.registry import SchemaRegistry
 from perdure.ports.store import Filter, HistoryStore, Page
 from perdure.telemetry.requests import starting
 
@@ -53,9 +54,10 @@ class LogTransport(Transport):
         request_timeout_s: float = REQUEST_TIMEOUT_SECONDS,
         encode: Encoder | None = None,
         learn: Callable[[], Awaitable[object]] | None = None,
+        registry: SchemaRegistry | None = None,
     ) -> None:
         self.ids = IdMint(clock, entropy)
-        self.letters = DeadLetters(log, topics, clock)
+        self.letters = DeadLetters(log, topics, clock, registry, encode)
         self._log = log
         self._store = store
         self._clock = clock

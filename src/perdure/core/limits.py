@@ -156,8 +156,34 @@ GATEWAY_REQUESTS_MAX: Final = 1_000
 GATEWAY_CONNECTIONS_MAX: Final = 2_000
 """Connections to a gateway, idle ones too: as many again as it answers at once. One more gets 503."""
 
+GATEWAY_RATED_CLIENTS_MAX: Final = 10_000
+"""Clients of a gateway whose rate is remembered, some 2 MB of them; the one that has not asked for longest is forgotten."""
+
+GATEWAY_TOKENS_MAX: Final = 1_000
+"""Named tokens in a gateway's file: more callers than that want an identity provider before the gateway."""
+
+GATEWAY_TOKEN_CHARS_MIN: Final = 16
+"""Of a named token: 64 bits as hexadecimal digits are not guessed over a network."""
+
 LETTERS_SCANNED_MAX: Final = 5_000
 """Dead letters that one page of a list looks at: a filter that fits few ends a page early, with a token that goes on."""
 
 LETTERS_SETTLED_MAX: Final = 100
 """Dead letters that one request replays or drops, each in a transaction of its own: some seconds on a slow cluster."""
+SUBSCRIPTIONS_MAX: Final = 100
+"""Subscriptions of one namespace: every subscriber is a member of a group for each, with connections of its own."""
+
+SUBSCRIPTION_BYTES_MAX: Final = 64 * 1024
+"""One subscription with its expressions and schema, as JSON: all of them are read at each start, and at each change."""
+
+EXPRESSION_BYTES_MAX: Final = 4 * 1024
+"""One expression of a subscription: it is evaluated for every message."""
+
+AVRO_SCHEMA_BYTES_MAX: Final = 256 * 1024
+"""A schema that a registry has for messages of a subscription, as JSON: it is kept in memory."""
+
+SUBSCRIPTION_MESSAGES_MAX: Final = 500
+"""Messages that become one transaction: while it is open, readers of the commands wait for it."""
+
+SUBSCRIPTION_COMMIT_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Commands and dead letters of one transaction, after which it is committed with the messages up to there."""

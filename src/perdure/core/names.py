@@ -37,6 +37,10 @@ class Topics:
     def replies(self) -> str:
         return f"{self.namespace}.replies"
 
+    @property
+    def subscriptions(self) -> str:
+        return f"{self.namespace}.subscriptions"
+
     def activities(self, queue: str = "") -> str:
         return f"{self.namespace}.activities.{queue}" if queue else f"{self.namespace}.activities"
 

@@ -40,19 +40,7 @@ def origin_topic(found: LetterRecord, topics: Topics) -> str | NotReplayable:
     topic, activities = letter.origin.topic, topics.activities()
     if topic in (topics.instances, topics.timers, activities) or topic.startswith(f"{activities}."):
         return topic
-    if letter.subscription:
-        return _mapped_again(found)
     return NotReplayable(f"it came from the topic {topic}, to which no replay writes")
-
-
-def _mapped_again(found: LetterRecord) -> NotReplayable:
-    """A subscription's message has to become a command again, by the subscription as it is now.
-
-    The one place for it: the pure function of `perdure.roles.subscriptions` that maps a message is called here.
-    """
-    return NotReplayable(
-        f"it is a message of the subscription '{found.letter.subscription}': this release cannot map it to a command again"
-    )
 
 
 def resent(found: LetterRecord, topics: Topics, topic: str, partitions: int) -> Outgoing | NotReplayable:

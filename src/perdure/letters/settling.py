@@ -12,25 +12,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Literal
 
 import structlog
 
+from perdure.codec.encoder import Encoder
 from perdure.core.limits import LETTERS_SETTLED_MAX, NOTE_BYTES_MAX
 from perdure.core.names import Topics
 from perdure.letters.letter import LetterRecord, letter_of, place_of
 from perdure.letters.listing import LetterFilter, LetterPage, LetterSource, list_letters, marked
 from perdure.letters.marks import Mark, Marks, mark_record, writer_id
+from perdure.letters.remapping import remapped
 from perdure.letters.resending import NotReplayable, origin_topic, resent
 from perdure.ports.clock import Clock
 from perdure.ports.errors import Fenced, LogClosed, LogUnavailable, PortError, RecordTooLarge, TopicMissing
 from perdure.ports.log import Log, Outgoing, Writer
+from perdure.ports.registry import SchemaRegistry
 
 __all__ = ["DeadLetters", "Settlement", "Settling", "SettlingStats", "find_letter"]
 
 log = structlog.get_logger("perdure.letters")
+
+MapAgain = Callable[[LetterRecord], Awaitable[Outgoing | NotReplayable]]
 
 Settling = Literal["replay", "drop"]
 DONE: Final = {"replay": "replayed", "drop": "dropped"}
@@ -72,8 +78,16 @@ async def find_letter(source: LetterSource, topics: Topics, marks: Marks, letter
 class DeadLetters:
     """Of one namespace, over its log, which stays the caller's to close."""
 
-    def __init__(self, log: Log, topics: Topics, clock: Clock) -> None:
+    def __init__(
+        self,
+        log: Log,
+        topics: Topics,
+        clock: Clock,
+        registry: SchemaRegistry | None = None,
+        encode: Encoder | None = None,
+    ) -> None:
         self.stats = SettlingStats()
+        self._again = partial(remapped, log=log, topics=topics, registry=registry, encode=encode or Encoder())
         self._log = log
         self._topics = topics
         self._clock = clock
@@ -110,7 +124,7 @@ class DeadLetters:
                 found |= {(partition, offset): _unknown(partition, offset) for offset in offsets}
                 continue
             async with self._locks[partition]:
-                sitting = _Sitting(self._log, self._topics, self._marks, partition, mark)
+                sitting = _Sitting(self._log, self._topics, self._marks, partition, mark, self._again)
                 try:
                     for offset in dict.fromkeys(offsets):
                         settlement, is_new = await sitting.settle(offset)
@@ -125,7 +139,8 @@ class DeadLetters:
 class _Sitting:
     """One request's work in one partition: a writer, opened when it is needed, for as long as it lives."""
 
-    def __init__(self, log: Log, topics: Topics, marks: Marks, partition: int, mark: Mark) -> None:
+    def __init__(self, log: Log, topics: Topics, marks: Marks, partition: int, mark: Mark, again: MapAgain) -> None:
+        self._again = again
         self._log = log
         self._topics = topics
         self._marks = marks
@@ -183,6 +198,8 @@ class _Sitting:
         return records
 
     async def _resent(self, found: LetterRecord) -> Outgoing | NotReplayable:
+        if found.letter.subscription:
+            return await self._again(found)
         topic = origin_topic(found, self._topics)
         if isinstance(topic, NotReplayable):
             return topic

@@ -26,7 +26,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Committed", "GroupListener", "Log", "Membership", "Outgoing", "Reader", "Record", "TopicSpec", "Writer"]
+__all__ = [
+    "Committed",
+    "Consumed",
+    "GroupListener",
+    "Log",
+    "Membership",
+    "Outgoing",
+    "Reader",
+    "Record",
+    "TopicSpec",
+    "Writer",
+]
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -62,6 +73,16 @@ class Committed:
 
     offset: int
     metadata: str = ""
+
+
+@dataclass(slots=True)
+class Consumed:
+    """How far a group has come in a partition of what it reads: for a commit that stores it with its records."""
+
+    group: str
+    topic: str
+    partition: int
+    committed: Committed
 
 
 @dataclass(slots=True)
@@ -133,13 +154,16 @@ class Writer(ABC):
     """A transactional producer: the only fence there is."""
 
     @abstractmethod
-    async def commit(self, records: Sequence[Outgoing]) -> int:
-        """Write all records in one transaction and return the offset of the last one given.
+    async def commit(self, records: Sequence[Outgoing], *, consumed: Consumed | None = None) -> int:
+        """Write all records in one transaction and return the offset of the last one given, -1 if there is none.
+
+        `consumed` is stored with them, all of it or nothing, whoever is a member of its group: what keeps an earlier
+        owner from it is the fence. Who has opened a writer of this id finds it by `Reader.committed`.
 
         Raises `Fenced` (another writer of this id exists: nothing was written), `RecordTooLarge` (nothing was
         written), `CommitFailed` (nothing was written) or `CommitUnknown` (it may or may not have been written: open a
         new writer, which settles it, and read). After any of them the writer is dead and raises `Fenced`. Records
-        must not be empty.
+        must not be empty, unless something was consumed.
         """
 
     @abstractmethod

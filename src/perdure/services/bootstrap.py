@@ -2,8 +2,8 @@
 
 The order is the law: the recorded partition count is compared before anything is made, and recorded after everything
 was; so a namespace with a record is whole. Settings of topics that exist are never changed behind an operator's back,
-they are named with what they should be. The topic of replies is the exception: nobody reads an answer twice, so
-bootstrap lets Kafka delete old ones.
+they are named with what they should be. Two topics are exceptions: nobody reads an answer twice, so bootstrap lets Kafka
+delete old replies; of a subscription the last record counts, so it lets Kafka compact those.
 """
 
 from __future__ import annotations
@@ -50,9 +50,12 @@ def wanted_topics(topics: Topics, partitions: int, queues: Sequence[str], settin
     """All topics of a namespace, `settings` being those that every topic has."""
     specs = topic_specs(topics, partitions)
     specs += [TopicSpec(topics.activities(queue), partitions) for queue in queues if queue]
-    specs.append(TopicSpec(layout_topic(topics), 1))
-    replies = {**settings, "retention.ms": str(REPLY_RETENTION_MS)}
-    return [Wanted(each.name, each.partitions, replies if each.name == topics.replies else settings) for each in specs]
+    specs += [TopicSpec(layout_topic(topics), 1), TopicSpec(topics.subscriptions, 1)]
+    own = {
+        topics.replies: {**settings, "retention.ms": str(REPLY_RETENTION_MS)},
+        topics.subscriptions: {**settings, "cleanup.policy": "compact"},
+    }
+    return [Wanted(each.name, each.partitions, own.get(each.name, settings)) for each in specs]
 
 
 async def _unchecked() -> list[str]:
@@ -97,7 +100,8 @@ class Bootstrap:
         if known is not None:
             await record_layout(self._log, self._topics, self._layout)  # raises where another one is recorded
         await self._log.create_topics([TopicSpec(each.name, each.partitions) for each in self._wanted])
-        await self._set_up_replies()
+        for name in (self._topics.replies, self._topics.subscriptions):
+            await self._set_up(name)
         await self._create_tables()
         await record_layout(self._log, self._topics, self._layout)
         return await self._settled()
@@ -143,8 +147,7 @@ class Bootstrap:
             faults += [f"topic {each.name} {text}" for text in differences(found, each.settings, self._copies)]
         return faults
 
-    async def _set_up_replies(self) -> None:
-        name = self._topics.replies
+    async def _set_up(self, name: str) -> None:
         wanted = next(each for each in self._wanted if each.name == name)
         found = (await self._outside.facts([name])).get(name)
         if found is not None and found.settings is not None and differences(found, wanted.settings, 0):

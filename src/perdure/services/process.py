@@ -19,6 +19,7 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, TypeVar
 
 import structlog
@@ -26,7 +27,9 @@ import structlog
 from perdure.assembly import Ports, relax_collector
 from perdure.cli.exits import Conflict, Exit, Unusable
 from perdure.cli.loading import load_app
+from perdure.core.names import Topics
 from perdure.ports.errors import PortError
+from perdure.roles.subscriptions.subscription import SubscriptionWrong
 from perdure.services.hash_seed import begin_again_with_fixed_seed
 from perdure.services.layout import verify_layout
 from perdure.services.library_logs import take_library_logs
@@ -41,6 +44,7 @@ from perdure.services.settings import (
     read_settings,
 )
 from perdure.services.start_checks import checked_ports
+from perdure.services.subscribing import read_subscription_file
 from perdure.services.watchdog import RESTARTS_MAX, RESTARTS_SECONDS, Restarts, Watchdog
 from perdure.services.watched import WatchedLog
 from perdure.services.write_version import follow_write_version
@@ -76,6 +80,8 @@ def run_service(name: str, target: str, announce: Announce, **given: object) -> 
     settings = read_settings(**given)
     if name == "gateway":
         read_gateway_settings()
+    if name == "subscriber" and settings.subscriptions is not None:
+        _check_subscriptions(settings.subscriptions, settings.namespace)
     begin_again_with_fixed_seed()
     configure_logs()
     take_library_logs()
@@ -86,6 +92,13 @@ def run_service(name: str, target: str, announce: Announce, **given: object) -> 
         asyncio.run(_until_signalled(name, app, settings, announce))
     finally:
         end_traces()
+
+
+def _check_subscriptions(path: Path, namespace: str) -> None:
+    try:
+        read_subscription_file(path, Topics(namespace))
+    except SubscriptionWrong as error:
+        raise SettingsWrong(f"PERDURE_SUBSCRIPTIONS: {error}") from None
 
 
 def _traces(role: str) -> Callable[[], None]:

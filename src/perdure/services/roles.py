@@ -7,20 +7,16 @@ them at once.
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
-from perdure.assembly import EngineFailed, Ports
+from perdure.assembly import Ports
 from perdure.cli.exits import Conflict
 from perdure.client.log_transport import LogTransport
-from perdure.core.names import Topics
 from perdure.gateway.settings import GatewaySettings
-from perdure.ports.errors import PortError, TopicMismatch, TopicMissing
+from perdure.ports.errors import PortError
 from perdure.roles.activities import ActivitySettings, ActivityWorker
 from perdure.roles.activities.slots import Slots, ThreadSlots
 from perdure.roles.orchestrator import (
@@ -32,9 +28,10 @@ from perdure.roles.orchestrator import (
 )
 from perdure.roles.orchestrator.tenure import Tenure
 from perdure.roles.timers import TimerService, TimerSettings
+from perdure.services.role import Positions, Role
 from perdure.services.samples import Sample, of_stats
 from perdure.services.settings import ServiceSettings
-from perdure.services.watched import WatchedLog
+from perdure.services.subscribing import SubscriberRole
 from perdure.services.write_version import learn_write_version
 from perdure.workflow.app import App
 from perdure.workflow.code import Library
@@ -42,9 +39,9 @@ from perdure.workflow.code import Library
 if TYPE_CHECKING:
     from perdure.gateway.server import GatewayServer
 
-__all__ = ["ROLES", "GatewayRole", "OrchestratorRole", "Role", "TimerRole", "WorkerRole", "orchestrator_bounds"]
-
-log = structlog.get_logger("perdure.service")
+__all__ = [
+    "ROLES", "GatewayRole", "OrchestratorRole", "Role", "SubscriberRole", "TimerRole", "WorkerRole", "orchestrator_bounds",
+]  # fmt: skip
 
 COMMITS_PER_SECOND = 150.0
 """Of one orchestrator process. A transaction costs clients and broker some 3 ms of CPU whatever is in it: above this
@@ -52,96 +49,6 @@ rate, commands gather for the next one instead."""
 
 DRAIN_SHARE = 0.8
 """Of the drain's time: what an activity may still use; the rest is for its result and for leaving the group."""
-
-
-LAG_SECONDS = 2.0
-"""For the ends of topics, when metrics are asked for: they are given without lags rather than not."""
-
-Positions = Mapping[tuple[str, int], int]
-"""(topic, partition) to the offset up to which the role is done."""
-
-
-class Role(ABC):
-    """Started once, stopped once. `over` is set when it cannot go on: with `failure`, not in this process at all;
-    with `trouble`, not on these ports, and another life may."""
-
-    name: str
-    app_needed = True
-
-    def __init__(self, app: App, ports: Ports, settings: ServiceSettings, *, owner: str) -> None:
-        self.app = app
-        self.ports = ports
-        self.settings = settings
-        self.owner = owner
-        self.epoch = settings.epoch  # of the topics; the layout may know a higher one
-        self.topics = Topics(settings.namespace)
-        self.over = asyncio.Event()
-        self.failure: EngineFailed | None = None
-        self.trouble = ""
-
-    @abstractmethod
-    async def start(self) -> None:
-        """Returns when it does its work. Raises what keeps it from that."""
-
-    @abstractmethod
-    async def stop(self) -> None:
-        """Drain and leave. Harmless twice, and after a start that failed."""
-
-    @abstractmethod
-    async def abandon(self) -> None:
-        """End what a stop that was cut off has left, as a crash would."""
-
-    def held(self, topic: str, partition: int) -> str:
-        """Why it does not read on there, on purpose; "" if it has no reason not to."""
-        del topic, partition
-        return ""
-
-    async def unready(self) -> str:
-        """Why it is not ready, "" when it is. Asked only between start and stop."""
-        return ""
-
-    async def samples(self) -> list[Sample]:
-        return await self._lags(self.positions())
-
-    def positions(self) -> Positions:
-        log = self.ports.log
-        return (
-            {(each.topic, each.partition): each.position for each in log.readers} if isinstance(log, WatchedLog) else {}
-        )
-
-    @property
-    def tells(self) -> Mapping[str, str]:
-        """What its start-up line says besides."""
-        return {}
-
-    def fail(self, reason: str) -> None:
-        self.failure = self.failure or EngineFailed(
-            f"{reason}: the process ends and has to be started again; nothing accepted is lost"
-        )
-        log.error("the service cannot go on", role=self.name, reason=reason)
-        self.over.set()
-
-    def failed(self, error: BaseException) -> None:
-        """A part of it has ended. What the ports raised may be over with other ones; anything else is a defect."""
-        reason = f"{type(error).__name__}: {error}"
-        if isinstance(error, PortError) and not isinstance(error, TopicMissing | TopicMismatch):
-            self.trouble = self.trouble or reason
-            self.over.set()
-        else:
-            self.fail(reason)
-
-    async def _lags(self, positions: Positions) -> list[Sample]:
-        """How far each is behind the end of what it reads, which is asked of the log now; none if it does not answer."""
-        try:
-            async with asyncio.timeout(LAG_SECONDS):
-                ends = await asyncio.gather(*(self.ports.log.bounds(*place) for place in positions))
-        except (PortError, TimeoutError) as error:
-            log.info("metrics are given without lags", reason=str(error) or "no answer in time")
-            return []
-        return [
-            Sample("perdure_lag_records", max(0, end - at), (topic, str(number)))
-            for ((topic, number), at), (_, end) in zip(positions.items(), ends, strict=True)
-        ]
 
 
 def orchestrator_bounds(settings: ServiceSettings, bounds: OrchestratorSettings | None = None) -> OrchestratorSettings:
@@ -368,7 +275,7 @@ class GatewayRole(Role):
         ports = self.ports
         self.transport = LogTransport(
             ports.log, ports.store, self.topics, ports.entropy, ports.clock, encode=ports.encode,
-            learn=partial(learn_write_version, ports.log, self.topics, ports.encode),
+            learn=partial(learn_write_version, ports.log, self.topics, ports.encode), registry=ports.registry,
         )  # fmt: skip
         self.transport.on_end = self.failed
         await self.transport.open()
@@ -402,4 +309,6 @@ class GatewayRole(Role):
         return {} if self.server is None else {"gateway": self.server.url}
 
 
-ROLES: Mapping[str, type[Role]] = {role.name: role for role in (OrchestratorRole, WorkerRole, TimerRole, GatewayRole)}
+ROLES: Mapping[str, type[Role]] = {
+    role.name: role for role in (OrchestratorRole, WorkerRole, TimerRole, GatewayRole, SubscriberRole)
+}

@@ -36,7 +36,13 @@ PARTITIONS_DEFAULT: Final = 4
 """Enough for four orchestrators; each partition costs a producer, and commits of its own (docs/performance.md).
 The count cannot be changed later: ids would move."""
 
-HEALTH_PORTS: Final = {"orchestrator": 9401, "activity-worker": 9402, "timer": 9403, "gateway": 9404}
+HEALTH_PORTS: Final = {
+    "orchestrator": 9401,
+    "activity-worker": 9402,
+    "timer": 9403,
+    "gateway": 9404,
+    "subscriber": 9405,
+}
 """Where a role's probes listen unless PERDURE_HEALTH_PORT says otherwise: different, to share a machine."""
 
 PREFIX: Final = "PERDURE_"
@@ -100,6 +106,7 @@ class ServiceSettings(BaseSettings):
     stall_seconds: float = Field(default=30.0, gt=0)
     threads: int = Field(default=16, ge=1, le=10_000)
     task_queue: str = Field(default="", pattern=r"^[A-Za-z0-9_-]{0,64}$")
+    subscriptions: Path | None = None
 
     @property
     def kafka_servers(self) -> tuple[str, ...]:

@@ -48,8 +48,9 @@ class Metric:
 _OWNER: Final = ("orchestrator",)
 _WORKER: Final = ("activity-worker",)
 _TIMER: Final = ("timer",)
-_READERS: Final = ("orchestrator", "activity-worker", "timer", "gateway")
-_LETTERS: Final = ("orchestrator", "activity-worker", "timer")
+_SUBSCRIBER: Final = ("subscriber",)
+_READERS: Final = ("orchestrator", "activity-worker", "timer", "gateway", "subscriber")
+_LETTERS: Final = ("orchestrator", "activity-worker", "timer", "subscriber")
 
 _ALL: Final = (
     Metric("perdure_ready", "gauge", "1 or 0", "1 while the service is ready, else 0", _READERS, ("service",)),
@@ -111,6 +112,17 @@ _ALL: Final = (
     Metric("perdure_timers_fired_total", "counter", "timers", "Timers fired", _TIMER),
     Metric("perdure_timers_lateness_seconds", "histogram", "seconds",
            "fired_at - fire_at, to the acknowledgement by the log", _TIMER),
+    Metric("perdure_subscriptions_started_total", "counter", "messages",
+           "Messages that became starts, by subscription", _SUBSCRIBER, ("subscription",)),
+    Metric("perdure_subscriptions_raised_total", "counter", "messages",
+           "Messages that became events, by subscription", _SUBSCRIBER, ("subscription",)),
+    Metric("perdure_subscriptions_passed_over_total", "counter", "messages",
+           "Messages that a subscription's `when` did not want, by subscription", _SUBSCRIBER, ("subscription",)),
+    Metric("perdure_subscriptions_missed_total", "counter", "messages",
+           "Messages that were deleted from their topic before they were read", _SUBSCRIBER),
+    Metric("perdure_subscriptions_commits_total", "counter", "transactions", "Transactions committed", _SUBSCRIBER),
+    Metric("perdure_subscriptions_commits_failed_total", "counter", "transactions",
+           "Transactions that failed or whose outcome was unknown", _SUBSCRIBER),
 )  # fmt: skip
 
 CATALOGUE: Final[dict[str, Metric]] = {each.name: each for each in _ALL}

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from perdure.ports.log import GroupListener, Log, Membership, Outgoing, Reader, Record, TopicSpec, Writer
+from perdure.ports.log import Consumed, GroupListener, Log, Membership, Outgoing, Reader, Record, TopicSpec, Writer
 
 
 class Names:
@@ -84,9 +84,13 @@ class RenamedWriter(Writer):
         self.inner = writer
         self.names = names
 
-    async def commit(self, records: Sequence[Outgoing]) -> int:
+    async def commit(self, records: Sequence[Outgoing], *, consumed: Consumed | None = None) -> int:
+        if consumed is not None:
+            consumed = replace(
+                consumed, group=self.names.inside(consumed.group), topic=self.names.inside(consumed.topic)
+            )
         async with self.names.told():
-            return await self.inner.commit(self.names.send(records))
+            return await self.inner.commit(self.names.send(records), consumed=consumed)
 
     async def close(self) -> None:
         await self.inner.close()

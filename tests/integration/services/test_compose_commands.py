@@ -18,7 +18,7 @@ import yaml
 from tests.integration.services.processes import ROOT, Cluster, Service
 from tests.integration.services.test_separate_processes import completed
 
-ROLES = ("orchestrator", "activity-worker", "timer", "gateway")
+ROLES = ("orchestrator", "activity-worker", "timer", "gateway", "subscriber")
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
 
 pytestmark = [pytest.mark.brokers, pytest.mark.slow]

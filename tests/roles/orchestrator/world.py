@@ -102,11 +102,11 @@ class _GatedWriter(Writer):
     def __init__(self, log, writer):
         self._log, self._writer = log, writer
 
-    async def commit(self, records):
+    async def commit(self, records, *, consumed=None):
         if not self._log.gate.is_set():
             self._log.held.set()
             await self._log.gate.wait()
-        return await self._writer.commit(records)
+        return await self._writer.commit(records, consumed=consumed)
 
     async def close(self):
         self._log.open_writers -= 1

@@ -37,6 +37,7 @@ class Transaction:
     touched: dict = field(default_factory=dict)  # partition to its entries
     state: str = "open"
     timeout: object = None
+    consumed: object = None  # a position that is stored with it
 
 
 class Partition(Source):
@@ -204,6 +205,16 @@ class Broker(Cluster):
 
     def produce(self, transaction, records, writer):
         """Records for one partition. Returns the offset of the last."""
+        self._enter(transaction, records)
+        partition = self.source(records[0].topic, records[0].partition)
+        return [partition.add(record, writer, transaction) for record in records][-1]
+
+    def consume(self, transaction, consumed):
+        """A group's position, stored when the transaction is committed."""
+        self._enter(transaction, ())
+        transaction.consumed = consumed
+
+    def _enter(self, transaction, records):
         producer = transaction.producer
         if self.epochs.get(producer) != transaction.epoch or transaction.state != "open":
             raise Fenced(f"a newer writer of {producer} exists: this one stops")
@@ -214,8 +225,6 @@ class Broker(Cluster):
             transaction.timeout = loop.call_later(
                 TRANSACTION_S, self._time_out, transaction, context=loop.world.context
             )
-        partition = self.source(records[0].topic, records[0].partition)
-        return [partition.add(record, writer, transaction) for record in records][-1]
 
     def end_transaction(self, transaction, state):
         producer = transaction.producer
@@ -227,6 +236,9 @@ class Broker(Cluster):
     def _settle(self, transaction, state):
         transaction.state = state
         transaction.timeout.cancel()
+        consumed = transaction.consumed
+        if consumed is not None and state == "committed":
+            self.positions[consumed.group, consumed.topic, consumed.partition] = consumed.committed
         for partition in transaction.touched:
             partition.settle(transaction)
         for partition in transaction.touched:

@@ -246,10 +246,10 @@ class SimulatedWriter(Writer):
         self._dead = False
         self._turn = asyncio.Lock()
 
-    async def commit(self, records):
+    async def commit(self, records, *, consumed=None):
         host = self._log.host
         host.check_open()
-        if not records:
+        if not records and consumed is None:
             raise ValueError("a commit needs records")
         async with self._turn:
             host.check_open()
@@ -257,12 +257,12 @@ class SimulatedWriter(Writer):
                 raise Fenced(f"this writer of {self._id} failed before, or was closed: open a new one")
             try:
                 self._log._check(records)
-                return await self._commit(host, records)
+                return await self._commit(host, records, consumed)
             except BaseException:
                 self._dead = True
                 raise
 
-    async def _commit(self, host, records):
+    async def _commit(self, host, records, consumed):
         broker, transaction = self._log.broker, self._log.broker.begin(self._id, self._epoch)
         host.world.trace(host.name, f"commits {_shown(records)}")
         places = {}
@@ -280,6 +280,11 @@ class SimulatedWriter(Writer):
             ),
             return_exceptions=True,
         )  # fmt: skip
+        if consumed is not None:
+            lost = CommitFailed("the broker did not take the position in time")
+            sent.append(await _outcome(host.call(
+                "log", lambda: broker.consume(transaction, consumed), "add a position", lost=lost, refused=refused
+            )))  # fmt: skip
         for outcome in sent:
             if isinstance(outcome, BaseException):
                 self._abort(host, transaction)
@@ -289,6 +294,8 @@ class SimulatedWriter(Writer):
             "log", lambda: broker.end_transaction(transaction, "committed"), "end a transaction", lost=unknown,
             refused=CommitFailed("the broker has aborted the transaction"),
         )  # fmt: skip
+        if not records:
+            return -1
         last = records[-1]
         return sent[list(places).index((last.topic, last.partition))]
 
@@ -306,6 +313,12 @@ class SimulatedWriter(Writer):
 
     async def close(self):
         self._dead = True
+
+
+async def _outcome(call):
+    """As gather returns it."""
+    (outcome,) = await asyncio.gather(call, return_exceptions=True)
+    return outcome
 
 
 def _shown(records):

@@ -13,6 +13,7 @@ from enum import Enum
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from perdure.adapters.kafka.clients import bounded
 from perdure.adapters.kafka.connection import Connection
@@ -20,7 +21,7 @@ from perdure.adapters.kafka.errors import is_fenced, reason, refused_write
 from perdure.adapters.kafka.producers import EndWatch, cut_off_producer, send, stop_producer
 from perdure.adapters.kafka.records import check_records, pack
 from perdure.ports.errors import CommitFailed, CommitUnknown, Fenced, LogUnavailable
-from perdure.ports.log import Outgoing, Writer
+from perdure.ports.log import Consumed, Outgoing, Writer
 
 __all__ = ["KafkaWriter"]
 
@@ -48,22 +49,22 @@ class KafkaWriter(Writer):
         self._dead = False
         self._ending: asyncio.Task[None] | None = None
 
-    async def commit(self, records: Sequence[Outgoing]) -> int:
+    async def commit(self, records: Sequence[Outgoing], *, consumed: Consumed | None = None) -> int:
         self._check_open()
-        if not records:
+        if not records and consumed is None:
             raise ValueError("a commit needs records")
         async with self._turn:
             self._check_open()
             if self._dead:
                 raise Fenced(f"this writer of {self._id} failed before, or was closed: open a new one")
             try:
-                return await self._commit(records)
+                return await self._commit(records, consumed)
             except BaseException:
                 # Cancelled too: nobody knows what was written, and nobody else may write after it.
                 self._end()
                 raise
 
-    async def _commit(self, records: Sequence[Outgoing]) -> int:
+    async def _commit(self, records: Sequence[Outgoing], consumed: Consumed | None) -> int:
         self._phase = Phase.SENDING
         try:
             counts = {topic: await self._connection.count(topic) for topic in {record.topic for record in records}}
@@ -75,6 +76,8 @@ class KafkaWriter(Writer):
             async with asyncio.timeout(self._connection.settings.answer_timeout_s):
                 await self._producer.begin_transaction()
                 ends = await send(self._producer, packed)
+                if consumed is not None:
+                    await self._store(consumed)
                 self._phase = Phase.ENDING
                 await self._producer.commit_transaction()
         except TimeoutError as error:
@@ -83,7 +86,13 @@ class KafkaWriter(Writer):
             # aiokafka asserts its own state; a producer that failed fatally answers so.
             raise self._failure(error) from error
         self._connection.note_committed(ends)
-        return ends[records[-1].topic, records[-1].partition] - 1
+        return ends[records[-1].topic, records[-1].partition] - 1 if records else -1
+
+    async def _store(self, consumed: Consumed) -> None:
+        """Without a member's generation, which aiokafka does not send along: the fence alone keeps a zombie from it."""
+        place = TopicPartition(consumed.topic, consumed.partition)
+        position = OffsetAndMetadata(consumed.committed.offset, consumed.committed.metadata)
+        await self._producer.send_offsets_to_transaction({place: position}, consumed.group)
 
     def _timed_out(self) -> CommitFailed | CommitUnknown:
         if self._phase is Phase.SENDING:

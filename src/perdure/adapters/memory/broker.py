@@ -13,7 +13,7 @@ from perdure.adapters.memory.source import Cluster
 from perdure.adapters.memory.validity import check_records, topic_missing
 from perdure.ports.clock import Clock
 from perdure.ports.errors import Fenced, TopicMismatch
-from perdure.ports.log import Committed, Outgoing, TopicSpec
+from perdure.ports.log import Committed, Consumed, Outgoing, TopicSpec
 
 __all__ = ["MemoryBroker"]
 
@@ -86,16 +86,18 @@ class MemoryBroker(Cluster):
         check_records(records, self.partition_count)
         self._write("append", records)
 
-    def commit(self, records: Sequence[Outgoing]) -> int:
+    def commit(self, records: Sequence[Outgoing], consumed: Consumed | None = None) -> int:
         check_records(records, self.partition_count)
-        return self._write("commit", records)
+        return self._write("commit", records, consumed)
 
-    def _write(self, operation: str, records: Sequence[Outgoing]) -> int:
+    def _write(self, operation: str, records: Sequence[Outgoing], consumed: Consumed | None = None) -> int:
         faults = self._faults[operation]
         fault = faults.popleft() if faults else None
         if fault is not None and not fault.writes:
             raise fault.error()
         last = self._add(records, transaction=operation == "commit")
+        if consumed is not None:
+            self._positions[consumed.group, consumed.topic, consumed.partition] = consumed.committed
         if fault is not None:
             raise fault.error()
         return last

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from perdure.adapters.memory.broker import MemoryBroker
 from perdure.adapters.memory.member import Member
 from perdure.ports.errors import Fenced, LogClosed, PortError
-from perdure.ports.log import GroupListener, Log, Outgoing, Record, TopicSpec, Writer
+from perdure.ports.log import Consumed, GroupListener, Log, Outgoing, Record, TopicSpec, Writer
 
 __all__ = ["MemoryLog"]
 
@@ -84,9 +84,9 @@ class _MemoryWriter(Writer):
         self._epoch = broker.open_epoch(transactional_id)
         self._dead = False
 
-    async def commit(self, records: Sequence[Outgoing]) -> int:
+    async def commit(self, records: Sequence[Outgoing], *, consumed: Consumed | None = None) -> int:
         self._log.check_open()
-        if not records:
+        if not records and consumed is None:
             raise ValueError("a commit needs records")
         await asyncio.sleep(0)  # begun, not yet written: the moment in which a newer writer may come
         self._log.check_open()
@@ -94,7 +94,7 @@ class _MemoryWriter(Writer):
             raise Fenced(f"this writer of {self._transactional_id} failed before, or was closed: open a new one")
         try:
             self.broker.check_epoch(self._transactional_id, self._epoch)
-            return self.broker.commit(records)
+            return self.broker.commit(records, consumed)
         except PortError:
             self._dead = True
             raise

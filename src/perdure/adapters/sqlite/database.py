@@ -21,7 +21,7 @@ from perdure.adapters.sqlite.connection import refusal
 from perdure.adapters.sqlite.ledger import Ledger
 from perdure.adapters.sqlite.opening import Contents, open_file
 from perdure.adapters.sqlite.ownership import Ownership
-from perdure.adapters.sqlite.positions import Positions, write_positions
+from perdure.adapters.sqlite.positions import Place, Positions, write_positions
 from perdure.adapters.sqlite.read_thread import ReadThread
 from perdure.adapters.sqlite.tail import Tail
 from perdure.adapters.sqlite.topics import TopicTable, make_history, read_topics
@@ -30,7 +30,7 @@ from perdure.adapters.sqlite.writer import Delivery, Request, WriteThread
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock
 from perdure.ports.errors import CommitFailed, LogClosed, PortError, StoreUnavailable, TopicMismatch
-from perdure.ports.log import Committed, Outgoing, Record
+from perdure.ports.log import Committed, Consumed, Outgoing, Record
 
 __all__ = ["Database", "open_database"]
 
@@ -142,19 +142,32 @@ class Database(Cluster):
         records: Sequence[Outgoing],
         check: Callable[[], None] | None = None,
         failed: Callable[[], None] | None = None,
+        consumed: Consumed | None = None,
     ) -> asyncio.Future[int]:
         """Add records; the result is the last one's offset. `check` runs in the write thread, before it adds."""
 
         def apply(transaction: Transaction) -> int:
             if check is not None:
                 check()
-            return transaction.add(records)
+            if consumed is not None:
+                write_positions({_place_of(consumed): consumed.committed})(transaction)
+            return transaction.add(records) if records else -1
 
-        durable = False
+        durable = consumed is not None
         for record in records:
             self._tails[record.topic, record.partition].last_request = self._last_number + 1
             durable = durable or not record.volatile
-        return self.write(apply, failed=failed, weight=len(records), durable=durable)
+        written = self.write(apply, failed=failed, weight=len(records), durable=durable)
+        if consumed is None:
+            return written
+        written.add_done_callback(lambda done: None if done.exception() else self._was_consumed(consumed))
+        return asyncio.shield(written)  # written or not, whoever still waits: what is known here follows it
+
+    def _was_consumed(self, consumed: Consumed) -> None:
+        self._positions.put(_place_of(consumed), consumed.committed)
+        tail = self._tails.get((consumed.topic, consumed.partition))
+        if tail is not None:
+            tail.release(self._positions.lowest(consumed.topic, consumed.partition))
 
     def publish_volatile(self, records: Sequence[Outgoing]) -> bool:
         """Hand volatile records to readers at once, if no earlier one of their partitions is under way."""
@@ -276,6 +289,10 @@ class Database(Cluster):
         connection.executemany("UPDATE partitions SET reserved = ? WHERE topic_id = ? AND partition = ?", rows)
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _place_of(consumed: Consumed) -> Place:
+    return consumed.group, consumed.topic, consumed.partition
 
 
 def _log_failure(done: asyncio.Future[None]) -> None:

@@ -12,7 +12,7 @@ from perdure.adapters.sqlite.records import delete_rows
 from perdure.adapters.sqlite.topics import TopicTable, create_topics
 from perdure.adapters.sqlite.transaction import Transaction
 from perdure.ports.errors import Fenced, LogClosed, PortError, TopicMismatch
-from perdure.ports.log import GroupListener, Log, Outgoing, Record, TopicSpec, Writer
+from perdure.ports.log import Consumed, GroupListener, Log, Outgoing, Record, TopicSpec, Writer
 
 __all__ = ["SqliteLog"]
 
@@ -126,9 +126,9 @@ class _SqliteWriter(Writer):
 
         return cls(log, database, transactional_id, await database.write(fence, durable=False, needs_disk=False))
 
-    async def commit(self, records: Sequence[Outgoing]) -> int:
+    async def commit(self, records: Sequence[Outgoing], *, consumed: Consumed | None = None) -> int:
         self._log.check_open()
-        if not records:
+        if not records and consumed is None:
             raise ValueError("a commit needs records")
         try:
             self._check_alive()
@@ -136,7 +136,7 @@ class _SqliteWriter(Writer):
         except PortError:
             self._die()
             raise
-        return await self._database.write_records(records, self._check_in_thread, self._die)
+        return await self._database.write_records(records, self._check_in_thread, self._die, consumed)
 
     async def close(self) -> None:
         self._dead = True

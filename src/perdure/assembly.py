@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import gc
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +22,7 @@ from perdure.client.errors import EngineUnavailable
 from perdure.client.log_transport import LogTransport
 from perdure.codec.encoder import Encoder
 from perdure.codec.versions import OLDEST, marked
+from perdure.collector import relax_collector
 from perdure.core.errors import PerdureError
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock, Entropy
@@ -52,23 +52,10 @@ if TYPE_CHECKING:
     from perdure.services.settings import ServiceSettings
 
 __all__ = [
-    "Engine",
-    "EngineFailed",
-    "EngineSettings",
-    "Findings",
-    "Ports",
-    "cassandra_settings",
-    "check_log_limits",
-    "kafka_cassandra_ports",
-    "kafka_log",
-    "kafka_settings",
-    "memory_ports",
-    "read_database",
-    "relax_collector",
-    "sqlite_ports",
-    "system_clock",
-    "topic_specs",
-]
+    "Engine", "EngineFailed", "EngineSettings", "Findings", "Ports", "cassandra_settings", "check_log_limits",
+    "kafka_cassandra_ports", "kafka_log", "kafka_settings", "memory_ports", "read_database", "relax_collector",
+    "sqlite_ports", "system_clock", "topic_specs",
+]  # fmt: skip
 
 log = structlog.get_logger("perdure.engine")
 
@@ -247,7 +234,7 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
     from perdure.adapters import cassandra  # noqa: PLC0415
 
     clock = SystemClock()
-    registry = schema_registry(settings) if role == "orchestrator" else None
+    registry = schema_registry(settings) if role in ("orchestrator", "subscriber") else None
     opened = await kafka_log(settings, f"perdure-{role}-{owner}")
     try:
         driver = await cassandra.open_driver(cassandra_settings(settings))
@@ -273,19 +260,6 @@ def _check_files(side: str, read: Callable[[], object], names: Sequence[str] = T
     except OSError as error:
         files = ", ".join(f"PERDURE_{side}_{name}" for name in names)
         raise PortError(f"the files for TLS cannot be used ({error.strerror or error}): check {files}") from None
-
-
-GC_THRESHOLDS_DEFAULT = ((700, 10, 10), (2_000, 10, 10), (2_000, 10, 0))  # of CPython 3.11 to 3.14
-GC_THRESHOLDS = (20_000, 20, 20)
-
-
-def relax_collector() -> None:
-    """Let the cyclic collector look less often: thousands of waiting instances are no garbage.
-
-    Measured on sequences of five activities: a fifth of all CPU. An application that set its own thresholds keeps them.
-    """
-    if gc.get_threshold() in GC_THRESHOLDS_DEFAULT:
-        gc.set_threshold(*GC_THRESHOLDS)
 
 
 WORKER_RESTARTS_MAX = 4

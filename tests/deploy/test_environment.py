@@ -99,6 +99,14 @@ def test_settings_take_what_a_pod_is_given(manifests, monkeypatch, tmp_path):
             assert settings.health_host in {"0.0.0.0", "::"}
 
 
+def test_ages_of_retention_are_those_of_the_settings(of, monkeypatch, tmp_path):
+    _give(container_of(of("secured").component("orchestrator")), monkeypatch, tmp_path)
+    settings = read_settings()
+    assert settings.retain == "COMPLETED=30d,FAILED=90d"
+    assert settings.ages == {"COMPLETED": 30 * 86_400, "FAILED": 90 * 86_400}
+    assert settings.history_hours == 0.5
+
+
 def _give(container, monkeypatch, folder):
     """The environment of its process: secrets hold something, files are there."""
     for variable in [each for each in os.environ if each.startswith(("PERDURE_", "OTEL_"))]:

@@ -88,7 +88,8 @@ def test_secrets_that_are_named_are_those_that_the_values_name(of):
         _collect(each, found)
     assert found == {
         ("gateway-token", "token"), ("smtp", "password"), ("dkim", None), ("registry", None),
-        ("otlp-headers", "headers"), ("otlp-ca", "ca.crt"),
+        ("otlp-headers", "headers"), ("otlp-ca", "ca.crt"), ("registry-ca", "ca.crt"),
+        ("registry-user", "username"), ("registry-user", "password"),
         *((user, key) for user in ("kafka-user", "timer-kafka", "bootstrap-kafka") for key in ("username", "password")),
         *((user, key) for user in ("cassandra-user", "timer-cassandra") for key in ("username", "password")),
         *((files, key) for files in ("kafka-files", "cassandra-files", "bootstrap-files")
@@ -120,6 +121,8 @@ def _collect(node, found):
         {"kafka": {"sasl": {"username": "me"}}},
         {"cassandra": {"auth": {"password": "s3cret"}}},
         {"gateway": {"apiToken": "s3cret"}},
+        {"schemaRegistry": {"password": "s3cret"}},
+        {"schemaRegistry": {"url": "https://me:s3cret@registry"}},
         {"gateway": {"token": "s3cret"}},
         {"otlp": {"headers": "authorization=s3cret"}},
         {"otlp": {"endpoint": "https://me:s3cret@collector"}},

@@ -90,6 +90,7 @@ def test_policies_let_out_to_names_kafka_cassandra_the_collector_and_what_was_as
 
     secured, pools = of("secured").of("NetworkPolicy"), of("pools").of("NetworkPolicy")
     assert ports(secured["orders-perdure-timer"]) == [[53, 53], [9093, 9094], [9042], [443]]
+    assert ports(secured["orders-perdure-orchestrator"]) == [[53, 53], [9093, 9094], [9042], [443], [8443]]
     assert ports(secured["orders-perdure-bootstrap"]) == [[53, 53], [9093, 9094], [9042]]
     assert ports(pools["orders-perdure-activity-worker-mail"]) == [[53, 53], [9092], [9042], [587]]
     assert ports(pools["orders-perdure-activity-worker-default"]) == [[53, 53], [9092], [9042]]

@@ -50,6 +50,10 @@ SECURED = over(
             "endpoint": "https://collector.telemetry", "headersSecret": "otlp-headers", "caSecret": "otlp-ca",
             "sampler": "parentbased_traceidratio", "samplerArg": "0.1", "resourceAttributes": "team=orders",
         },
+        "schemaRegistry": {
+            "url": "https://registry.schemas:8443/apis/ccompat/v7", "existingSecret": "registry-user", "caSecret": "registry-ca",
+        },
+        "retention": {"ages": {"COMPLETED": "30d", "FAILED": "90d"}, "historyHours": 0.5},
         "networkPolicy": {"metricsFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]},
     },
 )  # fmt: skip

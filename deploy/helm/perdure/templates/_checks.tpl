@@ -26,6 +26,14 @@
 {{- fail (printf "mutual TLS needs both %s.tls.certificateKey and %s.tls.keyKey: set both or none" $side $side) -}}
 {{- end -}}
 {{- end -}}
+{{- with $v.schemaRegistry -}}
+{{- if and (or .existingSecret .caSecret) (not .url) -}}
+{{- fail "schemaRegistry has Secrets but no address: set schemaRegistry.url" -}}
+{{- end -}}
+{{- if and .caSecret (not (hasPrefix "https://" .url)) -}}
+{{- fail "schemaRegistry.caSecret is set, but schemaRegistry.url does not begin with https://: it would not be used" -}}
+{{- end -}}
+{{- end -}}
 {{- $queues := dict -}}
 {{- range $c := .components -}}
 {{- include "perdure.checkComponent" (dict "root" $root "c" $c) -}}

@@ -27,10 +27,11 @@
   {{- end }}
 {{- end -}}
 
-{{- define "perdure.egress.otlp" -}}
-{{- with .Values.otlp.endpoint }}
+{{/* To one address of HTTP, none if it is empty: (dict "url" … "to" …) */}}
+{{- define "perdure.egress.http" -}}
+{{- with .url }}
 {{- $url := urlParse . }}
 {{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) }}
-{{ include "perdure.egress.rule" (dict "to" $.Values.networkPolicy.otlpTo "ports" (list $port) "servers" list) }}
+{{ include "perdure.egress.rule" (dict "to" $.to "ports" (list $port) "servers" list) }}
 {{- end }}
 {{- end -}}

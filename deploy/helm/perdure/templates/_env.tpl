@@ -74,6 +74,9 @@ the code, and every setting of a service is here (a test holds both).
 - {name: PERDURE_TASK_QUEUE, value: {{ . | quote }}}
 {{- end }}
 {{- end }}
+{{- if eq $c.role "orchestrator" }}
+{{- include "perdure.env.orchestrator" .root }}
+{{- end }}
 {{- if eq $c.role "gateway" }}
 - {name: PERDURE_GATEWAY_HOST, value: {{ $v.listenHost | quote }}}
 - {name: PERDURE_GATEWAY_PORT, value: {{ $v.gateway.port | int | quote }}}
@@ -86,6 +89,30 @@ the code, and every setting of a service is here (a test holds both).
 {{- end }}
 {{- range $name, $from := $c.secretEnv }}
 {{- include "perdure.env.secret" (list $name $from.secret $from.key) }}
+{{- end }}
+{{- end -}}
+
+{{- define "perdure.env.orchestrator" }}
+{{- $ages := list }}
+{{- range $status, $age := .Values.retention.ages }}{{ $ages = append $ages (printf "%s=%s" $status $age) }}{{ end }}
+{{- with $ages }}
+- {name: PERDURE_RETAIN, value: {{ join "," . | quote }}}
+{{- end }}
+- {name: PERDURE_RETAIN_PER_SECOND, value: {{ .Values.retention.perSecond | quote }}}
+- {name: PERDURE_HISTORY_HOURS, value: {{ .Values.retention.historyHours | quote }}}
+- {name: PERDURE_DEAD_LETTER_DAYS, value: {{ .Values.retention.deadLetterDays | quote }}}
+{{- with .Values.schemaRegistry }}
+{{- if .url }}
+- {name: PERDURE_SCHEMA_REGISTRY, value: {{ .url | quote }}}
+- {name: PERDURE_SCHEMA_REGISTRY_SECONDS, value: {{ .awaySeconds | quote }}}
+{{- if .caSecret }}
+- {name: PERDURE_SCHEMA_REGISTRY_CA_FILE, value: {{ printf "/etc/perdure/registry/%s" .caKey | quote }}}
+{{- end }}
+{{- if .existingSecret }}
+{{- include "perdure.env.secret" (list "PERDURE_SCHEMA_REGISTRY_USERNAME" .existingSecret .usernameKey) }}
+{{- include "perdure.env.secret" (list "PERDURE_SCHEMA_REGISTRY_PASSWORD" .existingSecret .passwordKey) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end -}}
 

@@ -77,6 +77,10 @@ def test_a_scaler_may_not_go_below_two_of_a_service_either(render, service, keda
             {"schemaRegistry": {"caSecret": "x", "url": "http://r"}},
             "does not begin with https://: it would not be used",
         ),
+        (
+            {"gateway": {"tls": {"clientCaSecret": "x"}}},
+            "the gateway speaks plain HTTP: set gateway.tls.existingSecret",
+        ),
         ({"image": {"tag": "latest"}}, "image.tag is latest"),
         ({"workers": {"default": {"image": {"tag": "latest"}}}}, "image.tag is latest"),
         ({"gateway": {"ingress": {"enabled": True, "host": "x.y"}}}, "name its pods in networkPolicy.gatewayFrom"),

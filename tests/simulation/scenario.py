@@ -24,6 +24,10 @@ be written down, changed and shrunk; the seed then only decides the order of wha
 | echo | a record that a worker, a timer or an instance has sent is in the topic once more |
 | hang | a reader reads nothing more and says nothing of it |
 | join, leave | one more process of a role; one less |
+| registry | the schema registry is away, slow, or has forgotten everything, for some seconds |
+
+What comes from outside (strangers, sources, operators, an earlier write version) and what goes wrong with it is drawn from
+streams of its own: the rest of a seed's scenario is what it is without it.
 """
 
 from __future__ import annotations
@@ -31,9 +35,12 @@ from __future__ import annotations
 import random as random_of
 
 from tests.simulation.workload.operations import generate
+from tests.simulation.workload.sources import errands, source
+from tests.simulation.workload.strangers import publications
 
 ROLES = ("orchestrator", "activity-worker", "timer")
-GROUPS = {role: f"sim.{role}" for role in ROLES}
+SERVICES = (*ROLES, "subscriber")  # the last one only where there are subscriptions
+GROUPS = {role: f"sim.{role}" for role in ROLES} | {"subscriber": "sim.subscription.orders"}
 FAULTS = {
     "crash": 30, "crash_all": 4, "stop": 8, "pause": 14, "cut": 8, "slow": 4, "away": 6, "sluggish": 4, "rates": 10,
     "rebalance": 10, "miss": 8, "expel": 6, "abort": 5, "full": 3, "clock": 5, "expire": 5, "deploy": 9, "poison": 6, "echo": 10,
@@ -69,7 +76,63 @@ def scenario_of(seed, *, size=None):
         scenario["retention"] = retention
         scenario["ops"] = sorted([*scenario["ops"], *_again_and_again(random, scenario)], key=lambda op: op["at"])
         scenario["bounds"]["orchestrator"]["write_behind_s"] = random.choice((0.05, 2.0, 4.0))
+    _outside(seed, scenario)
     return scenario
+
+
+def _outside(seed, scenario):
+    """Who is there beside clients. Each of a stream of its own."""
+    seconds = scenario["seconds"]
+    random = random_of.Random(f"strangers {seed}")
+    if random.random() < 0.3:
+        scenario["published"] = publications(random, seconds=seconds, size=random.choice((5, 12, 25)))
+        _trouble(random, scenario, {"registry": 1}, random.choice((0, 1, 3)))
+    random = random_of.Random(f"sources {seed}")
+    if random.random() < 0.25:
+        scenario["source"] = source(random, seconds=seconds)
+        scenario["counts"] = {**scenario["counts"], "subscriber": random.choice((1, 2))}
+        if scenario["faults"]:
+            _trouble(random, scenario, OF_SUBSCRIBERS, random.choice((0, 2, 5)))
+    random = random_of.Random(f"operators {seed}")
+    if random.random() < (0.6 if "published" in scenario or "source" in scenario else 0.1):
+        scenario["errands"] = errands(random, seconds=seconds)
+        if scenario["faults"]:
+            _trouble(random, scenario, OF_OPERATORS, random.choice((0, 1, 3)))
+    random = random_of.Random(f"writes {seed}")
+    if random.random() < 0.2:
+        at = round(random.uniform(0, seconds), 3)
+        scenario["writes"] = {"behind_until": round(random.choice((0.0, random.uniform(0, seconds))), 3)}
+        upgrade = {"at": at, "operator": 0, "what": "upgrade"}
+        scenario["errands"] = sorted([*scenario.get("errands", ()), upgrade], key=lambda each: each["at"])
+
+
+OF_SUBSCRIBERS = {
+    "crash": 8,
+    "pause": 4,
+    "stop": 2,
+    "cut": 2,
+    "hang": 3,
+    "rebalance": 4,
+    "expel": 3,
+    "leave": 1,
+    "abort": 1,
+}
+OF_OPERATORS = {"crash": 6, "pause": 2, "cut": 1}
+
+
+def _trouble(random, scenario, kinds, count):
+    """What goes wrong with these in particular, among the rest."""
+    role = {id(OF_SUBSCRIBERS): "subscriber", id(OF_OPERATORS): "operator"}.get(id(kinds), "")
+    numbers = scenario["counts"].get(role, 2)
+    faults = list(scenario["faults"])
+    for _ in range(count):
+        kind = random.choices(list(kinds), list(kinds.values()))[0]
+        fault = {"at": round(random.uniform(0.2, scenario["seconds"]), 3), "kind": kind}
+        fault.update(_MORE[kind](random, scenario, dict.fromkeys(ROLES, 1)))
+        if role and "role" in fault:
+            fault |= {"role": role} | ({"number": random.randrange(numbers)} if "number" in fault else {})
+        faults.append(fault)
+    scenario["faults"] = sorted(faults, key=lambda fault: fault["at"])
 
 
 def _retention(random):
@@ -202,4 +265,5 @@ _MORE = {
     "hang": lambda r, s, c: {"role": r.choice(ROLES), "number": r.randrange(1 << 30)},
     "join": lambda r, s, c: {"role": r.choices(ROLES, (4, 2, 2))[0], "seconds": _seconds(r)},
     "leave": lambda r, s, c: {**_process(r, c), "seconds": _seconds(r)},
+    "registry": lambda r, s, c: {"what": r.choice(("away", "away", "slow", "forgets")), "seconds": _seconds(r)},
 }  # fmt: skip

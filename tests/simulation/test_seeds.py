@@ -12,8 +12,8 @@ import pytest
 from tests.simulation.laws import shown
 from tests.simulation.run import play
 from tests.simulation.scenario import FAULTS, scenario_of
-from tests.simulation.workload.strangers import FRAMINGS, GARBAGE
 from tests.simulation.workload.plans import children
+from tests.simulation.workload.strangers import FRAMINGS, GARBAGE
 
 SEEDS = int(os.environ.get("PERDURE_SIMULATION_SEEDS", "1200"))
 """About three minutes on two cores; `make simulate` plays others, as long as you like."""

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from pydantic import SecretStr
@@ -199,6 +199,10 @@ def _credentials(settings: ServiceSettings, side: str, names: Sequence[str] = CR
     }
 
 
+ASKS_REGISTRY: Final = ("orchestrator", "subscriber", "gateway")
+"""Roles that read what others wrote in Confluent's framing: commands, messages, and messages that are replayed."""
+
+
 def schema_registry(settings: ServiceSettings) -> SchemaRegistry | None:
     """What the environment says of a schema registry; nothing is asked of it yet. Raises PortError."""
     from perdure.adapters.registry import HttpRegistry, RegistrySecurity  # noqa: PLC0415
@@ -234,7 +238,7 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
     from perdure.adapters import cassandra  # noqa: PLC0415
 
     clock = SystemClock()
-    registry = schema_registry(settings) if role == "orchestrator" else None
+    registry = schema_registry(settings) if role in ASKS_REGISTRY else None
     opened = await kafka_log(settings, f"perdure-{role}-{owner}")
     try:
         driver = await cassandra.open_driver(cassandra_settings(settings))

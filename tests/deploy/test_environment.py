@@ -10,18 +10,23 @@ import yaml
 from pydantic_settings import BaseSettings
 
 import perdure
+from perdure.assembly import ASKS_REGISTRY
 from perdure.cli.run import RoleName
+from perdure.codec.versions import newest
 from perdure.gateway.settings import GatewaySettings
 from perdure.services.roles import ROLES
-from perdure.services.settings import HEALTH_PORTS, read_settings
+from perdure.services.settings import HEALTH_PORTS, read_client_settings, read_settings
+from perdure.services.upgrade import Found
+from tests.brokers.certificates import Authority
 from tests.deploy.manifests import container_of
 from tests.deploy.renderer import CHART
-from tests.deploy.value_sets import SETS
+from tests.deploy.value_sets import LEAST, SETS, over
 from tests.documents.markdown import ROOT, text_of
 
 NOT_OF_PODS = {
     "PERDURE_ENDPOINT": "a client's: where the engine is",
     "PERDURE_API_TOKEN": "a client's; the gateway's own name for it is PERDURE_GATEWAY_API_TOKEN",
+    "PERDURE_ENDPOINT_CA_FILE": "a client's: the authority of the gateway's certificate",
     "PERDURE_DB": "an embedded engine's: its file",
     "PERDURE_HASH_SEED_SET": "of a process to itself, when it begins again with PYTHONHASHSEED=0",
 }
@@ -89,14 +94,43 @@ def test_no_variable_is_set_twice(manifests):
 def test_settings_take_what_a_pod_is_given(manifests, monkeypatch, tmp_path):
     for name, workload in manifests.workloads.items():
         _give(container_of(workload), monkeypatch, tmp_path)
-        settings = read_settings()
-        assert settings.kafka_servers and settings.cassandra_hosts, name
         role = container_of(workload)["name"]
+        settings = read_client_settings() if role == "upgrade" else read_settings()
+        assert settings.kafka_servers and bool(settings.cassandra_hosts) == (role != "upgrade"), name
         if role == "gateway":
             assert GatewaySettings().api_token
-        if role != "bootstrap":
+        if role in HEALTH_PORTS:
             assert settings.health_port == HEALTH_PORTS[role]
             assert settings.health_host in {"0.0.0.0", "::"}
+
+
+def test_ages_of_retention_are_those_of_the_settings(of, monkeypatch, tmp_path):
+    _give(container_of(of("secured").component("orchestrator")), monkeypatch, tmp_path)
+    settings = read_settings()
+    assert settings.retain == "COMPLETED=30d,FAILED=90d"
+    assert settings.ages == {"COMPLETED": 30 * 86_400, "FAILED": 90 * 86_400}
+    assert settings.history_hours == 0.5
+
+
+def test_a_gateway_takes_its_tokens_its_files_and_its_rate(of, monkeypatch, tmp_path):
+    _give(container_of(of("secured").component("gateway")), monkeypatch, tmp_path)
+    settings = GatewaySettings()
+    assert settings.callers.of(b"a" * 64).name == "ann"
+    assert settings.tls() is not None and settings.client_ca_file is not None
+    assert (settings.requests_per_second, settings.requests_burst) == (50.0, 200)
+
+
+def test_named_tokens_are_enough_for_a_gateway(render, monkeypatch, tmp_path):
+    values = {"gateway": {"existingSecret": "", "tokens": {"existingSecret": "named-tokens"}}}
+    _give(container_of(render(over(LEAST, values)).component("gateway")), monkeypatch, tmp_path)
+    assert GatewaySettings().api_token is None and GatewaySettings().callers.are_known
+
+
+def test_who_asks_the_schema_registry_is_told_where_it_is_and_nobody_else(of):
+    roles = yaml.safe_load((CHART / "roles.yaml").read_text())
+    assert {name for name, facts in roles.items() if facts.get("registry")} == set(ASKS_REGISTRY)
+    told = {name for name, variable, _ in of("subscribed").environment() if variable == "PERDURE_SCHEMA_REGISTRY"}
+    assert told == {f"orders-perdure-{role}" for role in ASKS_REGISTRY}
 
 
 def _give(container, monkeypatch, folder):
@@ -108,16 +142,29 @@ def _give(container, monkeypatch, folder):
         if value.startswith("/etc/perdure/"):
             file = folder / value.removeprefix("/")
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text("pem")
+            _fill(file, value.removeprefix("/etc/perdure/").partition("/")[0])
             value = str(file)
         monkeypatch.setenv(each["name"], value)
+
+
+def _fill(file, folder):
+    if folder in {"gateway", "clients"}:
+        authority = Authority(file.parent)
+        issued = authority.issue("gateway", key_password="from-a-secret")
+        made = {"tls.crt": issued.certificate, "tls.key": issued.key, "ca.crt": authority.file}
+        # A pair belongs together: both are made when the first is asked for.
+        for name in ("tls.crt", "tls.key") if folder == "gateway" else ("ca.crt",):
+            if file.name != "tls.key":
+                (file.parent / name).write_bytes(made[name].read_bytes())
+    else:
+        file.write_text(f"ann {'a' * 64}\n" if folder == "tokens" else "pem")
 
 
 def test_a_pod_runs_its_role_as_the_command_line_has_it(manifests):
     for workload in manifests.workloads.values():
         container = container_of(workload)
         assert container["command"] == ["perdure"]
-        if container["name"] != "bootstrap":
+        if container["name"] not in {"bootstrap", "upgrade"}:
             assert container["args"] == ["run", RoleName(container["name"]).value, "--json"]
 
 
@@ -133,6 +180,27 @@ def test_bootstrap_is_a_command_line_that_is_understood(of, monkeypatch, tmp_pat
     told = capsys.readouterr().out
     assert ("perdure.activities.mail" in told) == (values == "pools")
     assert f"--partitions {1 if values == 'small' else 4} " in told
+
+
+def test_the_upgrade_is_a_command_line_that_is_understood_and_gets_its_time(of, monkeypatch, tmp_path):
+    from perdure.cli.program import program
+    from perdure.services import upgrading
+
+    asked = []
+
+    def noted(settings, *, check, wait_seconds):
+        asked.append((settings.kafka_username, check, wait_seconds))
+        return Found(newest(), newest(), [])
+
+    job = of("secured").component("upgrade")
+    _give(container_of(job), monkeypatch, tmp_path)
+    monkeypatch.setattr(upgrading, "upgraded", noted)
+    with pytest.raises(SystemExit) as ended:
+        program(container_of(job)["args"])
+    assert ended.value.code in {0, None}
+    assert asked == [("from-a-secret", False, 240)]
+    assert job["spec"]["activeDeadlineSeconds"] > 240 and job["spec"]["backoffLimit"] == 0
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "post-upgrade"
 
 
 def test_the_charts_roles_are_those_of_the_code():

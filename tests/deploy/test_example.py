@@ -64,9 +64,10 @@ def test_every_image_has_the_command_and_what_traces_need():
     base, own = text_of("deploy/Dockerfile"), text_of("deploy/example/Dockerfile.own")
     for text in (base, own):
         assert text.rstrip().endswith('ENTRYPOINT ["perdure"]')
-        assert "[otlp]" in text and "PYTHONHASHSEED=0" in text and "PYTHONPATH=/app" in text
+        assert "PYTHONHASHSEED=0" in text and "PYTHONPATH=/app" in text
         assert "alpine" not in text.lower().replace("not alpine", "")
     assert f"perdure[otlp]=={_version()}" in own
+    assert "-r requirements.lock" in base  # which has what [otlp] asks for: tests/services/test_lock.py
     assert f"ARG PERDURE=perdure:{_version()}" in text_of("deploy/example/Dockerfile")
 
 
@@ -103,6 +104,26 @@ def test_helms_last_words_speak_of_no_gateway_that_is_not_there(tmp_path):
     said = notes(SETS["bare"], tmp_path)
     assert "port-forward" not in said and "perdure-gateway" not in said
     assert "rollout status" in said
+
+
+def test_helms_last_words_tell_of_tls_and_of_named_tokens(tmp_path):
+    gateway = {"tokens": {"existingSecret": "named", "key": "people"}, "tls": {"existingSecret": "files"}}
+    both = notes(over(LEAST, {"gateway": gateway}), tmp_path)
+    assert "--endpoint https://127.0.0.1:3500" in both and "PERDURE_ENDPOINT_CA_FILE" in both
+    assert "get secret gateway-token" in both
+    assert "http://" not in both
+    alone = notes(over(LEAST, {"gateway": {"existingSecret": "", "tokens": gateway["tokens"]}}), tmp_path / "alone")
+    assert "get secret named" in alone and 'index .data "people"' in alone and "get secret gateway-token" not in alone
+    assert "https://" not in alone
+
+
+def test_helms_last_words_tell_what_subscribers_follow(tmp_path):
+    inline = notes(SETS["subscribed"], tmp_path)
+    assert "subscriptions from topics: approvals_2, orders, returns" in inline
+    assert "shop-subscriptions" in notes(SETS["followed"], tmp_path / "map")
+    none = notes(over(LEAST, {"services": {"subscriber": {"enabled": True}}}), tmp_path / "none")
+    assert "perdure subscriptions add" in none
+    assert "subscriptions" not in notes(LEAST, tmp_path / "off")
 
 
 def test_the_page_names_values_that_there_are():

@@ -7,7 +7,7 @@ import yaml
 
 from perdure.gateway.settings import GatewaySettings
 from perdure.services.settings import ServiceSettings
-from tests.deploy.manifests import selects
+from tests.deploy.manifests import container_of, selects
 from tests.deploy.renderer import CHART, ChartRefused
 from tests.deploy.value_sets import KEDA, LEAST, SECURED, over
 
@@ -78,8 +78,15 @@ def test_a_setting_that_is_secret_comes_from_a_secret(manifests):
             assert set(told) == {"name", "valueFrom"} and set(told["valueFrom"]) == {"secretKeyRef"}, (name, variable)
 
 
-def test_there_is_no_config_map_and_no_secret_of_the_charts_own(manifests):
-    assert not {"ConfigMap", "Secret"} & {each["kind"] for each in manifests.all}
+def test_the_chart_makes_no_secret_and_no_config_map_but_that_of_subscriptions(name, manifests):
+    assert not manifests.of("Secret")
+    assert list(manifests.of("ConfigMap")) == (["orders-perdure-subscriptions"] if name == "subscribed" else [])
+
+
+def test_an_upgrade_is_given_nothing_of_the_store(of):
+    job = container_of(of("secured").component("upgrade"))
+    assert not [each["name"] for each in job["env"] if "STORE" in each["name"] or "CASSANDRA" in each["name"]]
+    assert [each["name"] for each in job["volumeMounts"]] == ["tmp", "kafka-tls"]
 
 
 def test_secrets_that_are_named_are_those_that_the_values_name(of):
@@ -88,10 +95,13 @@ def test_secrets_that_are_named_are_those_that_the_values_name(of):
         _collect(each, found)
     assert found == {
         ("gateway-token", "token"), ("smtp", "password"), ("dkim", None), ("registry", None),
-        ("otlp-headers", "headers"), ("otlp-ca", "ca.crt"),
-        *((user, key) for user in ("kafka-user", "timer-kafka", "bootstrap-kafka") for key in ("username", "password")),
+        ("otlp-headers", "headers"), ("otlp-ca", "ca.crt"), ("registry-ca", "ca.crt"),
+        ("registry-user", "username"), ("registry-user", "password"),
+        ("named-tokens", "tokens"), ("clients", "ca.crt"),
+        *(("gateway-files", key) for key in ("tls.crt", "tls.key", "key-password")),
+        *((user, key) for user in ("kafka-user", "timer-kafka", "bootstrap-kafka", "upgrade-kafka") for key in ("username", "password")),
         *((user, key) for user in ("cassandra-user", "timer-cassandra") for key in ("username", "password")),
-        *((files, key) for files in ("kafka-files", "cassandra-files", "bootstrap-files")
+        *((files, key) for files in ("kafka-files", "cassandra-files", "bootstrap-files", "upgrade-files")
           for key in ("ca.crt", "tls.crt", "tls.key", "key-password")),
     }  # fmt: skip
 
@@ -120,7 +130,13 @@ def _collect(node, found):
         {"kafka": {"sasl": {"username": "me"}}},
         {"cassandra": {"auth": {"password": "s3cret"}}},
         {"gateway": {"apiToken": "s3cret"}},
+        {"schemaRegistry": {"password": "s3cret"}},
+        {"schemaRegistry": {"url": "https://me:s3cret@registry"}},
         {"gateway": {"token": "s3cret"}},
+        {"gateway": {"tokens": "ann s3cret"}},
+        {"gateway": {"tokens": {"named": {"ann": "s3cret"}}}},
+        {"gateway": {"tls": {"keyPassword": "s3cret"}}},
+        {"upgrade": {"credentials": {"kafka": {"password": "s3cret"}}}},
         {"otlp": {"headers": "authorization=s3cret"}},
         {"otlp": {"endpoint": "https://me:s3cret@collector"}},
         {"kafka": {"servers": ["me:s3cret@kafka:9092"]}},

@@ -72,6 +72,15 @@ def test_a_scaler_may_not_go_below_two_of_a_service_either(render, service, keda
         ({"services": {"activity-worker": {}}}, "activity workers are pools below workers"),
         ({"kafka": {"tls": {"existingSecret": "x"}}}, "kafka.tls.existingSecret is set, but TLS is off"),
         ({"cassandra": {"tls": {"enabled": True, "keyKey": "tls.key"}}}, "needs both cassandra.tls.certificateKey and"),
+        ({"schemaRegistry": {"caSecret": "x"}}, "schemaRegistry has Secrets but no address"),
+        (
+            {"schemaRegistry": {"caSecret": "x", "url": "http://r"}},
+            "does not begin with https://: it would not be used",
+        ),
+        (
+            {"gateway": {"tls": {"clientCaSecret": "x"}}},
+            "the gateway speaks plain HTTP: set gateway.tls.existingSecret",
+        ),
         ({"image": {"tag": "latest"}}, "image.tag is latest"),
         ({"workers": {"default": {"image": {"tag": "latest"}}}}, "image.tag is latest"),
         ({"gateway": {"ingress": {"enabled": True, "host": "x.y"}}}, "name its pods in networkPolicy.gatewayFrom"),

@@ -25,7 +25,8 @@ def kafka_trigger(scaled):
 
 
 def test_each_deployment_has_one_scaler_and_no_count_of_its_own(of):
-    for name, kinds in (("keda", ["ScaledObject", "HorizontalPodAutoscaler"]), ("hpa", ["HorizontalPodAutoscaler"])):
+    both = ["ScaledObject", "HorizontalPodAutoscaler"]
+    for name, kinds in (("keda", both), ("hpa", both[1:]), ("subscribed", both), ("followed", both)):
         scalers = [each for kind in kinds for each in of(name).of(kind).values()]
         targets = [each["spec"]["scaleTargetRef"]["name"] for each in scalers]
         assert sorted(targets) == sorted(of(name).of("Deployment"))

@@ -63,6 +63,7 @@ def test_a_gateways_service_leads_to_the_gateways_port(manifests):
         [port] = service["spec"]["ports"]
         variables = {each["name"]: each.get("value") for each in container_of(gateway)["env"]}
         assert str(port_of(container_of(gateway), port["targetPort"])) == variables["PERDURE_GATEWAY_PORT"]
+        assert port["appProtocol"] == ("https" if "PERDURE_GATEWAY_KEY_FILE" in variables else "http")
 
 
 def test_an_ingress_leads_to_a_service_and_a_port_that_are_there(of):
@@ -88,8 +89,12 @@ def test_policies_let_out_to_names_kafka_cassandra_the_collector_and_what_was_as
     def ports(policy):
         return [[each["port"] for each in rule["ports"]] for rule in policy["spec"]["egress"]]
 
-    secured, pools = of("secured").of("NetworkPolicy"), of("pools").of("NetworkPolicy")
+    secured, pools, subscribed = (of(name).of("NetworkPolicy") for name in ("secured", "pools", "subscribed"))
+    for role in ("gateway", "subscriber"):
+        assert ports(subscribed[f"orders-perdure-{role}"]) == [[53, 53], [9093, 9094], [9042], [443], [8443]]
+    assert ports(secured["orders-perdure-upgrade"]) == [[53, 53], [9093, 9094]]
     assert ports(secured["orders-perdure-timer"]) == [[53, 53], [9093, 9094], [9042], [443]]
+    assert ports(secured["orders-perdure-orchestrator"]) == [[53, 53], [9093, 9094], [9042], [443], [8443]]
     assert ports(secured["orders-perdure-bootstrap"]) == [[53, 53], [9093, 9094], [9042]]
     assert ports(pools["orders-perdure-activity-worker-mail"]) == [[53, 53], [9092], [9042], [587]]
     assert ports(pools["orders-perdure-activity-worker-default"]) == [[53, 53], [9092], [9042]]
@@ -113,7 +118,7 @@ def test_every_file_that_a_variable_names_is_mounted(manifests):
         files = set()
         for mount in container["volumeMounts"]:
             [volume] = [each for each in volumes if each["name"] == mount["name"]]
-            items = volume.get("secret", {}).get("items", [])
+            items = (volume.get("secret") or volume.get("configMap", {})).get("items", [])
             files |= {f"{mount['mountPath']}/{each['path']}" for each in items}
         named = {each["value"] for each in container["env"] if each.get("value", "").startswith("/etc/perdure/")}
         assert named == files, name
@@ -155,7 +160,7 @@ def test_a_pod_is_given_longer_than_its_drain_before_it_is_killed(manifests):
 
 def test_three_of_each_run_unless_something_scales_them(name, of):
     for each in of(name).of("Deployment").values():
-        assert ("replicas" in each["spec"]) == (name not in {"keda", "hpa"})
+        assert ("replicas" in each["spec"]) == (name not in {"keda", "hpa", "subscribed", "followed"})
     assert {each["spec"]["replicas"] for each in of("least").of("Deployment").values()} == {3}
 
 

@@ -46,10 +46,19 @@ SECURED = over(
         },
         "services": {"timer": {"credentials": {"kafka": "timer-kafka", "cassandra": "timer-cassandra"}}},
         "bootstrap": {"credentials": {"kafka": "bootstrap-kafka", "kafkaTls": "bootstrap-files"}},
+        "upgrade": {"enabled": True, "credentials": {"kafka": "upgrade-kafka", "kafkaTls": "upgrade-files"}},
+        "gateway": {
+            "tokens": {"existingSecret": "named-tokens"}, "requestsPerSecond": 50, "requestsBurst": 200,
+            "tls": {"existingSecret": "gateway-files", "keyPasswordKey": "key-password", "clientCaSecret": "clients"},
+        },
         "otlp": {
             "endpoint": "https://collector.telemetry", "headersSecret": "otlp-headers", "caSecret": "otlp-ca",
             "sampler": "parentbased_traceidratio", "samplerArg": "0.1", "resourceAttributes": "team=orders",
         },
+        "schemaRegistry": {
+            "url": "https://registry.schemas:8443/apis/ccompat/v7", "existingSecret": "registry-user", "caSecret": "registry-ca",
+        },
+        "retention": {"ages": {"COMPLETED": "30d", "FAILED": "90d"}, "historyHours": 0.5},
         "networkPolicy": {"metricsFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]},
     },
 )  # fmt: skip
@@ -78,6 +87,33 @@ TWO_POOLS: Values = {
 POOLS = over(LEAST, TWO_POOLS)
 KEDA = over(SECURED, TWO_POOLS, {"autoscaling": {"enabled": True, "keda": {"enabled": True}}})
 HPA = over(POOLS, {"autoscaling": {"enabled": True}})
+SUBSCRIBED = over(
+    KEDA,
+    {
+        "services": {"subscriber": {"enabled": True, "replicas": 2}},
+        "subscriptions": {
+            "inline": {
+                "orders": {
+                    "topic": "shop.orders", "workflow": "order_workflow", "begin": "beginning",
+                    "instance_id": "join('-', ['order', value.id])", "when": 'value.amount > `0` && value.state != "void"',
+                },
+                "approvals_2": {
+                    "topic": "shop.approvals", "event": "approved", "instance_id": "key", "format": "avro",
+                    "schema": '{"type": "record", "name": "Ä", "fields": [{"name": "by", "type": "string"}]}',
+                },
+            },
+            "watched": {"returns": {"topic": "shop.returns"}},
+        },
+    },
+)  # fmt: skip
+FOLLOWED = over(
+    LEAST,
+    {
+        "services": {"subscriber": {"enabled": True}},
+        "subscriptions": {"existingConfigMap": "shop-subscriptions", "key": "shop.toml"},
+        "autoscaling": {"enabled": True, "keda": {"enabled": True}},
+    },
+)
 EXPOSED = over(
     LEAST,
     {
@@ -114,5 +150,5 @@ SMALL = over(
 
 SETS = {
     "least": LEAST, "secured": SECURED, "pools": POOLS, "keda": KEDA, "hpa": HPA, "exposed": EXPOSED, "bare": BARE,
-    "small": SMALL,
+    "small": SMALL, "subscribed": SUBSCRIBED, "followed": FOLLOWED,
 }  # fmt: skip

@@ -11,11 +11,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from perdure.services.roles import ROLES
 from tests.documents.markdown import ROOT, text_of
 
 LOCK = text_of("requirements.lock")
 PROJECT = tomllib.loads(text_of("pyproject.toml"))["project"]
 ASKED = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["otlp"]]
+
+IMAGES = ["deploy/Dockerfile", *sorted(str(each.relative_to(ROOT)) for each in ROOT.glob("services/*/Dockerfile"))]
 
 
 def locked(text=LOCK):
@@ -66,9 +69,13 @@ def test_what_a_locked_package_needs_is_locked_too():
     assert [str(each) for each in wanted if canonicalize_name(each.name) not in versions] == []
 
 
-@pytest.mark.parametrize("role", sorted(each.parent.name for each in ROOT.glob("services/*/Dockerfile")))
-def test_an_image_installs_by_hashes_and_nothing_else(role):
-    installs = re.findall(r"pip install (.+)", text_of(f"services/{role}/Dockerfile"))
+def test_every_role_has_an_image_and_each_is_looked_at():
+    assert len(IMAGES) == len(ROLES) + 1
+
+
+@pytest.mark.parametrize("place", IMAGES)
+def test_an_image_installs_by_hashes_and_nothing_else(place):
+    installs = re.findall(r"pip install (.+)", text_of(place))
     assert installs == [
         "--no-cache-dir --require-hashes -r requirements.lock", "--no-cache-dir --no-deps .",
     ]  # fmt: skip

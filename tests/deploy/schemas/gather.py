@@ -20,6 +20,7 @@ VERSIONS = ("1.29.0", "1.37.0")
 KINDS = {
     "Deployment": "io.k8s.api.apps.v1.Deployment",
     "Job": "io.k8s.api.batch.v1.Job",
+    "ConfigMap": "io.k8s.api.core.v1.ConfigMap",
     "Service": "io.k8s.api.core.v1.Service",
     "ServiceAccount": "io.k8s.api.core.v1.ServiceAccount",
     "PodDisruptionBudget": "io.k8s.api.policy.v1.PodDisruptionBudget",

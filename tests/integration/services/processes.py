@@ -108,8 +108,8 @@ class Cluster:
         app = ("--app", self.app) if role in ("orchestrator", "activity-worker") else ()
         return self.start("-m", "perdure", "run", role, *app, "--json", *arguments, **environ)
 
-    def start(self, *command, **environ):
-        self.services.append(Service(command, {**self.environ, **environ}))
+    def start(self, *command, folder=HERE, **environ):
+        self.services.append(Service(command, {**self.environ, **environ}, folder))
         return self.services[-1]
 
     def close(self):

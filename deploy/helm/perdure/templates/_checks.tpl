@@ -26,6 +26,20 @@
 {{- fail (printf "mutual TLS needs both %s.tls.certificateKey and %s.tls.keyKey: set both or none" $side $side) -}}
 {{- end -}}
 {{- end -}}
+{{- with $v.schemaRegistry -}}
+{{- if and (or .existingSecret .caSecret) (not .url) -}}
+{{- fail "schemaRegistry has Secrets but no address: set schemaRegistry.url" -}}
+{{- end -}}
+{{- if and .caSecret (not (hasPrefix "https://" .url)) -}}
+{{- fail "schemaRegistry.caSecret is set, but schemaRegistry.url does not begin with https://: it would not be used" -}}
+{{- end -}}
+{{- end -}}
+{{- include "perdure.checkSubscriptions" (dict "root" $root "components" .components) -}}
+{{- with $v.gateway.tls -}}
+{{- if and .clientCaSecret (not .existingSecret) -}}
+{{- fail "gateway.tls.clientCaSecret is set, but the gateway speaks plain HTTP: set gateway.tls.existingSecret, too" -}}
+{{- end -}}
+{{- end -}}
 {{- $queues := dict -}}
 {{- range $c := .components -}}
 {{- include "perdure.checkComponent" (dict "root" $root "c" $c) -}}
@@ -73,12 +87,32 @@
 {{- if and $c.facts.app (not $c.app) -}}
 {{- fail (printf "the %s runs your code: set app=module:app, or %s.app" $c.role $c.at) -}}
 {{- end -}}
-{{- if and (eq $c.role "gateway") (not $v.gateway.existingSecret) -}}
-{{- fail "gateway.existingSecret is not set: name a Secret with the API token, for the gateway listens to nobody beyond its pod without one" -}}
+{{- if and (eq $c.role "gateway") (not $v.gateway.existingSecret) (not $v.gateway.tokens.existingSecret) -}}
+{{- fail "gateway.existingSecret is not set: name a Secret with the API token, or one with named tokens in gateway.tokens.existingSecret, for the gateway listens to nobody beyond its pod without one" -}}
 {{- end -}}
 {{- range $c.mounts -}}
 {{- if eq (empty .secret) (empty .configMap) -}}
 {{- fail (printf "%s.mounts: %s names no secret and no configMap, or both: name one" $c.at .name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "perdure.checkSubscriptions" -}}
+{{- $s := .root.Values.subscriptions -}}
+{{- $served := false -}}
+{{- range .components -}}{{- if eq .role "subscriber" -}}{{- $served = true -}}{{- end -}}{{- end -}}
+{{- if and $s.inline $s.existingConfigMap -}}
+{{- fail "subscriptions.inline and subscriptions.existingConfigMap are both set: a namespace follows one file, so give one of them" -}}
+{{- end -}}
+{{- if and (or $s.inline $s.existingConfigMap) (not $served) -}}
+{{- fail "subscriptions are given, but nobody follows them: set services.subscriber.enabled=true" -}}
+{{- end -}}
+{{- range $name, $each := $s.inline -}}
+{{- if hasKey $s.watched $name -}}
+{{- fail (printf "subscriptions.watched.%s is in subscriptions.inline, too, and watched already: name there what comes from elsewhere" $name) -}}
+{{- end -}}
+{{- if eq (empty $each.workflow) (empty $each.event) -}}
+{{- fail (printf "subscriptions.inline.%s either starts a workflow or raises an event: give one of workflow and event" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -41,6 +41,7 @@ roles.yaml says of its role. Call with (dict "root" $ "out" $dict); then $dict.l
 {{- if not (kindIs "invalid" $c.scaling.max) -}}{{- $max = $c.scaling.max | int -}}{{- end -}}
 {{- $_ := set $c "min" $min -}}
 {{- $_ := set $c "max" $max -}}
+{{- include "perdure.lags" (dict "root" $root "c" $c) -}}
 {{- $_ := set .out "list" (append .out.list $c) -}}
 {{- end -}}
 {{- end -}}

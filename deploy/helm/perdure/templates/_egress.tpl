@@ -1,5 +1,11 @@
-{{/* Where every process connects to: names, Kafka, Cassandra; services to the collector, too. */}}
+{{/* Where processes connect to: names and Kafka all of them, most Cassandra; services to the collector, too. */}}
 {{- define "perdure.egress" -}}
+{{- $v := .Values -}}
+{{ include "perdure.egress.log" . }}
+{{ include "perdure.egress.rule" (dict "to" $v.networkPolicy.cassandraTo "ports" $v.networkPolicy.cassandraPorts "servers" $v.cassandra.hosts) }}
+{{- end -}}
+
+{{- define "perdure.egress.log" -}}
 {{- $v := .Values -}}
 {{- $policy := $v.networkPolicy -}}
 - to:
@@ -8,7 +14,6 @@
     - {protocol: UDP, port: 53}
     - {protocol: TCP, port: 53}
 {{ include "perdure.egress.rule" (dict "to" $policy.kafkaTo "ports" $policy.kafkaPorts "servers" $v.kafka.servers) }}
-{{ include "perdure.egress.rule" (dict "to" $policy.cassandraTo "ports" $policy.cassandraPorts "servers" $v.cassandra.hosts) }}
 {{- end -}}
 
 {{- define "perdure.egress.rule" -}}
@@ -27,10 +32,11 @@
   {{- end }}
 {{- end -}}
 
-{{- define "perdure.egress.otlp" -}}
-{{- with .Values.otlp.endpoint }}
+{{/* To one address of HTTP, none if it is empty: (dict "url" … "to" …) */}}
+{{- define "perdure.egress.http" -}}
+{{- with .url }}
 {{- $url := urlParse . }}
 {{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) }}
-{{ include "perdure.egress.rule" (dict "to" $.Values.networkPolicy.otlpTo "ports" (list $port) "servers" list) }}
+{{ include "perdure.egress.rule" (dict "to" $.to "ports" (list $port) "servers" list) }}
 {{- end }}
 {{- end -}}

@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 export PYTHONHASHSEED ?= 0
 
-.PHONY: help demo test lint types imports unit distributed simulate soak chaos upgrade brokers brokers-stop bench format clean
+.PHONY: help demo test lint types imports unit distributed simulate soak chaos upgrade brokers brokers-stop bench lock audit format clean
 
 help:
 	@echo "make demo    run the seven workflow patterns durably, with a kill in the middle"
@@ -18,6 +18,8 @@ help:
 	@echo "make chaos   MINUTES=10: services, Kafka, Cassandra and the lines between them broken at random, then a report (SEED=…)"
 	@echo "make upgrade FROM=REF: from the services of that commit to this tree's, one by one under load on real brokers"
 	@echo "make bench   measure; figures and CPU seconds (BENCH='--help' for more)"
+	@echo "make lock    requirements.lock anew: what images install, by hashes (asks the package registry)"
+	@echo "make audit   known faults of what requirements.lock names (asks a database of them; not part of make test)"
 	@echo "make format  let ruff format the code"
 
 .venv/.installed: pyproject.toml
@@ -69,6 +71,14 @@ brokers-stop: .venv/.installed
 
 bench: .venv/.installed
 	@$(BIN)/python -m loadtest $(BENCH)
+
+lock: .venv/.installed
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra otlp --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.lock
+
+audit: .venv/.installed
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 
 format: .venv/.installed
 	$(BIN)/ruff check --fix --quiet . || true

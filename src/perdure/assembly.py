@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import gc
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from pydantic import SecretStr
@@ -23,6 +22,7 @@ from perdure.client.errors import EngineUnavailable
 from perdure.client.log_transport import LogTransport
 from perdure.codec.encoder import Encoder
 from perdure.codec.versions import OLDEST, marked
+from perdure.collector import relax_collector
 from perdure.core.errors import PerdureError
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock, Entropy
@@ -52,23 +52,10 @@ if TYPE_CHECKING:
     from perdure.services.settings import ServiceSettings
 
 __all__ = [
-    "Engine",
-    "EngineFailed",
-    "EngineSettings",
-    "Findings",
-    "Ports",
-    "cassandra_settings",
-    "check_log_limits",
-    "kafka_cassandra_ports",
-    "kafka_log",
-    "kafka_settings",
-    "memory_ports",
-    "read_database",
-    "relax_collector",
-    "sqlite_ports",
-    "system_clock",
-    "topic_specs",
-]
+    "Engine", "EngineFailed", "EngineSettings", "Findings", "Ports", "cassandra_settings", "check_log_limits",
+    "kafka_cassandra_ports", "kafka_log", "kafka_settings", "memory_ports", "read_database", "relax_collector",
+    "sqlite_ports", "system_clock", "topic_specs",
+]  # fmt: skip
 
 log = structlog.get_logger("perdure.engine")
 
@@ -212,6 +199,10 @@ def _credentials(settings: ServiceSettings, side: str, names: Sequence[str] = CR
     }
 
 
+ASKS_REGISTRY: Final = ("orchestrator", "subscriber", "gateway")
+"""Roles that read what others wrote in Confluent's framing: commands, messages, and messages that are replayed."""
+
+
 def schema_registry(settings: ServiceSettings) -> SchemaRegistry | None:
     """What the environment says of a schema registry; nothing is asked of it yet. Raises PortError."""
     from perdure.adapters.registry import HttpRegistry, RegistrySecurity  # noqa: PLC0415
@@ -247,7 +238,7 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
     from perdure.adapters import cassandra  # noqa: PLC0415
 
     clock = SystemClock()
-    registry = schema_registry(settings) if role == "orchestrator" else None
+    registry = schema_registry(settings) if role in ASKS_REGISTRY else None
     opened = await kafka_log(settings, f"perdure-{role}-{owner}")
     try:
         driver = await cassandra.open_driver(cassandra_settings(settings))
@@ -273,19 +264,6 @@ def _check_files(side: str, read: Callable[[], object], names: Sequence[str] = T
     except OSError as error:
         files = ", ".join(f"PERDURE_{side}_{name}" for name in names)
         raise PortError(f"the files for TLS cannot be used ({error.strerror or error}): check {files}") from None
-
-
-GC_THRESHOLDS_DEFAULT = ((700, 10, 10), (2_000, 10, 10), (2_000, 10, 0))  # of CPython 3.11 to 3.14
-GC_THRESHOLDS = (20_000, 20, 20)
-
-
-def relax_collector() -> None:
-    """Let the cyclic collector look less often: thousands of waiting instances are no garbage.
-
-    Measured on sequences of five activities: a fifth of all CPU. An application that set its own thresholds keeps them.
-    """
-    if gc.get_threshold() in GC_THRESHOLDS_DEFAULT:
-        gc.set_threshold(*GC_THRESHOLDS)
 
 
 WORKER_RESTARTS_MAX = 4

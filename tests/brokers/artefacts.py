@@ -32,6 +32,8 @@ class Artefact:
 
 
 KAFKA = Artefact("kafka-4.1.0", "org.apache.kafka", "kafka_2.13", "4.1.0")
+KAFKA_TOOLS = Artefact("kafka-tools-4.1.0", "org.apache.kafka", "kafka-tools", "4.1.0")
+LIBRARY_AVRO = Artefact("avro-1.12.0", "org.apache.avro", "avro", "1.12.0")
 CASSANDRA = Artefact("cassandra-5.0.5", "org.apache.cassandra", "cassandra-all", "5.0.5")
 
 

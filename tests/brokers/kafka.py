@@ -71,32 +71,26 @@ def prepare(
     folder: Path, log: Path, changed: dict[str, str] | None = None, doors: Doors | None = None
 ) -> tuple[list[str], int]:
     """Writes and formats what a new node needs. Returns its command and its port."""
+    port, controller_port = free_ports(2)
+    return formatted(folder, settings(port, controller_port, changed=changed, doors=doors)), port
+
+
+def formatted(folder: Path, properties: dict[str, str], *options: str) -> list[str]:
+    """Writes and formats a new node of these server properties. `options`: of the formatting. Returns its command."""
     java = tool("java", "runs Kafka")
     jars = f"{resolve(KAFKA)}/*"
-    port, controller_port = free_ports(2)
-    properties, logging = folder / "server.properties", folder / "log4j2.xml"
-    lines = settings(port, controller_port, changed=changed, doors=doors) | {"log.dirs": str(folder / "data")}
-    properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+    file, logging = folder / "server.properties", folder / "log4j2.xml"
+    lines = properties | {"log.dirs": str(folder / "data")}
+    file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
     logging.write_text(LOGGING)
     cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
-    logging_option = f"-Dlog4j2.configurationFile={logging}"
-    storage = [
-        java,
-        "-cp",
-        jars,
-        logging_option,
-        "kafka.tools.StorageTool",
-        "format",
-        "-t",
-        cluster,
-        "-c",
-        str(properties),
-    ]
+    start = [java, "-cp", jars, f"-Dlog4j2.configurationFile={logging}"]
+    # One word: an id may begin with a dash, which alone would be taken for an option.
+    storage = [*start, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(file), *options]
     done = subprocess.run(storage, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
         raise BrokersUnavailable(f"Kafka's storage could not be formatted:\n{done.stdout}{done.stderr}")
-    command = [java, "-Xms256m", "-Xmx512m", "-cp", jars, logging_option, "kafka.Kafka", str(properties)]
-    return command, port
+    return [java, "-Xms256m", "-Xmx512m", *start[1:], "kafka.Kafka", str(file)]
 
 
 def container_arguments(port: int, changed: dict[str, str] | None = None, doors: Doors | None = None) -> list[str]:

@@ -12,12 +12,22 @@ import os
 import shutil
 from dataclasses import asdict, dataclass, field
 from types import ModuleType
+from typing import Any
 
 from tests.brokers import cassandra, docker, kafka
 from tests.brokers.places import locked, run_folder, say, state_file
 from tests.brokers.processes import accepts, alive, end, spawn, wait_until_serving
 
 BROKERS: dict[str, ModuleType] = {"kafka": kafka, "cassandra": cassandra}
+
+
+def _kind(name: str) -> Any:
+    """Secured ones need packages that `python -m tests.brokers start` does without."""
+    if name in BROKERS:
+        return BROKERS[name]
+    from tests.brokers.secured import SECURED
+
+    return SECURED[name]
 
 
 @dataclass
@@ -91,11 +101,11 @@ def _use(name: str, *, keep: bool) -> int:
 
 
 def _start(name: str) -> State:
-    broker, folder = BROKERS[name], run_folder(name)
+    broker, folder = _kind(name), run_folder(name)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     log = folder / "output.log"
-    if docker.engine_answers():
+    if name in BROKERS and docker.engine_answers():
         say(f"starting {name} in Docker ...")
         container, port = docker.run(name, broker.container_arguments)
         state = State(port, container=container)

@@ -188,7 +188,8 @@ def test_every_service_of_the_compose_file_tells_its_traces_to_the_collector(rol
     assert host in services
     listens = yaml.safe_load(text_of("deploy/otel/collector.yml"))["receivers"]["otlp"]["protocols"]["http"]["endpoint"]
     assert listens.endswith(f":{port}")
-    assert re.search(r"\[otlp\]|otlp", text_of(services[role]["build"]["dockerfile"])), "the image lacks the exporter"
+    assert "-r requirements.lock" in text_of(services[role]["build"]["dockerfile"])
+    assert re.search(r"^opentelemetry-exporter-otlp-proto-http==", text_of("requirements.lock"), re.MULTILINE)
 
 
 def test_dashboards_are_json_that_grafana_takes_by_their_shape():

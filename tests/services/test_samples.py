@@ -9,6 +9,7 @@ import pytest
 from perdure.ports.log import Outgoing
 from perdure.roles.activities.settings import ActivityStats
 from perdure.roles.orchestrator import Stats
+from perdure.roles.subscriptions.settings import SubscriberStats
 from perdure.roles.timers.settings import TimerStats
 from perdure.services.roles import ROLES
 from perdure.services.samples import Sample, exposition, of_stats
@@ -17,7 +18,12 @@ from tests.documents.markdown import text_of
 from tests.services.worlds import SECONDS as PATIENCE
 from tests.services.worlds import TOPICS, asked
 
-KINDS = [(Stats, "perdure_"), (ActivityStats, "perdure_activities_"), (TimerStats, "perdure_timers_")]
+KINDS = [
+    (Stats, "perdure_"),
+    (ActivityStats, "perdure_activities_"),
+    (TimerStats, "perdure_timers_"),
+    (SubscriberStats, "perdure_subscriptions_"),
+]
 
 
 @pytest.mark.parametrize(("kind", "prefix"), KINDS, ids=lambda given: getattr(given, "__name__", ""))
@@ -25,6 +31,9 @@ def test_everything_that_a_role_counts_is_in_the_catalogue_as_what_it_is(kind, p
     stats = kind()
     if kind is Stats:
         stats.rejections["Unknown"] += 1
+    if kind is SubscriberStats:
+        for counter in (stats.started, stats.raised, stats.passed_over):
+            counter["orders"] += 1
     samples = of_stats(stats, prefix)
     assert len({sample.name for sample in samples}) == len(dataclasses.fields(kind))
     for sample in samples:
@@ -88,13 +97,13 @@ async def test_every_service_shows_what_the_catalogue_says_of_it_and_nothing_els
         assert started.status_code == 202
         # A rejection, for there is no sample of a reason that never was.
         assert (await http.post("/v1/instances/nobody/pause")).status_code == 404
-        # A start, an event and what is passed over, for none of these has a sample without a subscription.
-        await world.subscribe()
         await http.get("/v1/instances/d1/wait")
         # And a dead letter that is settled.
         await world.ports.log.append([Outgoing(TOPICS.dead_letters, 0, b"", b"")])
         letter, *_ = (await http.get("/v1/dead-letters")).json()["letters"]
         assert (await http.post(f"/v1/dead-letters/{letter['id']}/drop")).status_code == 200
+        # A start, an event and what is passed over, for none of these has a sample without a subscription.
+        await world.subscribe()
     for role in ROLES:
         text = (await asked(world.told[role]["probes"], "/metrics")).text
         shown = dict(re.findall(r"^# TYPE (perdure_\w+) (\w+)$", text, re.MULTILINE))

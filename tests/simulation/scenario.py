@@ -71,8 +71,11 @@ def scenario_of(seed, *, size=None):
     number = random.choice((0, 3, 8, 8, 16, 24))
     faults = [fault for _ in range(number) for fault in _alone_or_in_pairs(random, scenario, counts)]
     scenario["faults"] = sorted(faults, key=lambda fault: fault["at"])
-    if (retention := _retention(random_of.Random(f"retention {seed}"))) is not None:
+    random = random_of.Random(f"retention {seed}")
+    if (retention := _retention(random)) is not None:
         scenario["retention"] = retention
+        scenario["ops"] = sorted([*scenario["ops"], *_again_and_again(random, scenario)], key=lambda op: op["at"])
+        scenario["bounds"]["orchestrator"]["write_behind_s"] = random.choice((0.05, 2.0, 4.0))
     _outside(seed, scenario)
     return scenario
 
@@ -144,6 +147,23 @@ def _retention(random):
         "history_s": random.choice((0.0, 10.0, 20.0)),
         "dead_letters_s": random.choice((0.0, 8.0)),
     }
+
+
+def _again_and_again(random, scenario):
+    """An id whose runs end soon and follow one another about as fast as they grow old: what was seen of one meets the next."""
+    for number in range(random.choice((0, 2, 4))):
+        client, instance, at = random.randrange(scenario["clients"]), f"r-{number:04}", random.uniform(0, 4)
+        for run in range(12):
+            steps = [{"do": "event", "name": "never", "timeout_s": None}]
+            start = {"workflow": "plan", "input": {"label": f"{instance}-{run}", "steps": steps}, "delay_s": 0}
+            end = {"recursive": True, "output": "stopped"}
+            lasts = random.uniform(0.05, 0.5)
+            for after, verb, more in ((0, "start", start), (lasts, "terminate", end)):
+                op = {"at": round(at + after, 3), "client": client, "verb": verb, "instance": instance}
+                yield {**op, "command_id": f"{instance}-{run}-{verb}", **more}
+            at += lasts + random.uniform(0.3, 3.0)
+            if at > scenario["seconds"]:
+                break
 
 
 def _bounds(random):

@@ -17,9 +17,9 @@ def test_a_namespace_is_upgraded_under_load_and_nothing_is_lost_or_done_twice(
 
 
 def test_a_release_that_is_not_held_back_is_noticed(kafka_address, cassandra_address, namespace, before, tmp_path):
-    planted = dict.fromkeys(("orchestrator", "gateway"), "nothing_is_held_back")
+    planted = {"orchestrator": "nothing_is_held_back"}
     with (
         Rolling(kafka_address, cassandra_address, namespace, tmp_path, before=before, planted=planted) as scene,
-        pytest.raises(AssertionError, match=r"not held back|not known here|never"),
+        pytest.raises(AssertionError, match="not held back"),
     ):
         roll(scene)

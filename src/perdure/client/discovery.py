@@ -29,6 +29,7 @@ __all__ = ["DEFAULT_URL", "Endpoint", "Given", "address", "answers", "client_of"
 DEFAULT_URL: Final = "http://127.0.0.1:3500"
 ENDPOINTS: Final = ("PERDURE_ENDPOINT", "DAPR_HTTP_ENDPOINT")
 TOKENS: Final = ("PERDURE_API_TOKEN", "DAPR_API_TOKEN")
+CA_FILE: Final = "PERDURE_ENDPOINT_CA_FILE"
 PROBE_SECONDS: Final = 1.0
 LOG_SCHEME: Final = "kafka://"
 _SERVER: Final = re.compile(r"([^\s:@/]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
@@ -94,7 +95,9 @@ def remote_client(endpoint: Endpoint, app: App | None = None) -> AsyncWorkflowCl
         from perdure.clusters import client_transport  # noqa: PLC0415 - a client over HTTP needs none of it
 
         return AsyncWorkflowClient(client_transport(endpoint.url), app=app)
-    transport = HttpTransport(endpoint.url, SystemEntropy(), SystemClock(), api_token=endpoint.api_token)
+    transport = HttpTransport(
+        endpoint.url, SystemEntropy(), SystemClock(), api_token=endpoint.api_token, ca_file=os.environ.get(CA_FILE, "")
+    )
     return AsyncWorkflowClient(transport, app=app)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -32,7 +33,9 @@ RETRY_SECONDS = 0.5
 
 
 class HttpTransport(Transport):
-    """`url` is the gateway's root: http://127.0.0.1:3500. `through` replaces the network (tests)."""
+    """`url` is the gateway's root: http://127.0.0.1:3500. `ca_file`: the authority of its certificate, if not one of the
+    system's; raises ValueError for what is none. `through` replaces the network (tests).
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class HttpTransport(Transport):
         clock: Clock,
         *,
         api_token: str = "",
+        ca_file: str = "",
         request_timeout_s: float = REQUEST_TIMEOUT_SECONDS,
         through: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -51,6 +55,7 @@ class HttpTransport(Transport):
             base_url=url,
             headers={API_TOKEN_HEADER: api_token} if api_token else {},
             transport=through,
+            verify=_trusting(ca_file) if ca_file else True,
             trust_env=not _is_loopback(url),  # a proxy of the environment does not reach our own machine
         )
 
@@ -204,6 +209,15 @@ def _error_of(response: httpx.Response) -> tuple[str, str]:
 def _text(response: httpx.Response) -> str:
     """Ours are UTF-8, whatever a stranger's headers say."""
     return response.content.decode("utf-8", "replace")
+
+
+def _trusting(ca_file: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ValueError(
+            f"PERDURE_ENDPOINT_CA_FILE names no certificates: {ca_file} ({error.strerror or 'not PEM'})"
+        ) from None
 
 
 def _is_loopback(url: str) -> bool:

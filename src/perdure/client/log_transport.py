@@ -57,7 +57,7 @@ class LogTransport(Transport):
         registry: SchemaRegistry | None = None,
     ) -> None:
         self.ids = IdMint(clock, entropy)
-        self.letters = DeadLetters(log, topics, clock, registry)
+        self.letters = DeadLetters(log, topics, clock, registry, encode)
         self._log = log
         self._store = store
         self._clock = clock

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -107,9 +107,11 @@ def _to_dict(cls: type) -> ToDict:
 
 
 def _held_back(name: str, to_dict: ToDict, current: Schema, written: Schema, version: int) -> ToDict:
+    lacks = _lacks(current.source, written.source)
+
     def checked(record: Any) -> dict[str, Any]:
         fields = to_dict(record)
-        for path in _unsaid(fields, current.source, written.source):
+        for path in _unsaid(fields, lacks):
             since = next(each for each in range(OLDEST, newest() + 1) if _has(schemas_of(each).get(name), path))
             raise HeldBack(_advice(f"{path} of {name}", version, since))
         return fields
@@ -133,21 +135,37 @@ def _advice(what: str, version: int, since: int) -> str:
     )
 
 
-def _unsaid(fields: Mapping[str, Any], current: Any, written: Any, path: str = "") -> Iterator[str]:
-    """Paths of what differs from its default and that the written schema has no place for."""
-    places = {field["name"]: field for field in written["fields"]}
+@dataclasses.dataclass(slots=True, frozen=True)
+class _Lacks:
+    """What a written schema has no place for: fields with their defaults, and what records in other fields lack."""
+
+    fields: tuple[tuple[str, Any], ...]
+    within: tuple[tuple[str, _Lacks], ...]
+
+
+def _lacks(current: Any, written: Any) -> _Lacks:
+    places = {field["name"]: field["type"] for field in written["fields"]}
+    fields, within = [], []
     for field in current["fields"]:
-        name, value = field["name"], fields[field["name"]]
+        name = field["name"]
         if name not in places:
-            if value != field["default"]:
-                yield path + name
+            fields.append((name, field["default"]))
             continue
-        inner, place = _record_in(field["type"]), _record_in(places[name]["type"])
-        if inner is None or place is None or inner == place:
-            continue
+        inner, place = _record_in(field["type"]), _record_in(places[name])
+        if inner is not None and place is not None and inner != place:
+            within.append((name, _lacks(inner, place)))
+    return _Lacks(tuple(fields), tuple(within))
+
+
+def _unsaid(fields: Mapping[str, Any], lacks: _Lacks, path: str = "") -> list[str]:
+    """Paths of what differs from its default and has no place."""
+    found = [path + name for name, default in lacks.fields if fields[name] != default]
+    for name, inner in lacks.within:
+        value = fields[name]
         for each in value if isinstance(value, list) else [value]:
             if each is not None:
-                yield from _unsaid(each, inner, place, f"{path}{name}.")
+                found += _unsaid(each, inner, f"{path}{name}.")
+    return found
 
 
 def _record_in(node: Any) -> Any:

@@ -156,6 +156,15 @@ GATEWAY_REQUESTS_MAX: Final = 1_000
 GATEWAY_CONNECTIONS_MAX: Final = 2_000
 """Connections to a gateway, idle ones too: as many again as it answers at once. One more gets 503."""
 
+GATEWAY_RATED_CLIENTS_MAX: Final = 10_000
+"""Clients of a gateway whose rate is remembered, some 2 MB of them; the one that has not asked for longest is forgotten."""
+
+GATEWAY_TOKENS_MAX: Final = 1_000
+"""Named tokens in a gateway's file: more callers than that want an identity provider before the gateway."""
+
+GATEWAY_TOKEN_CHARS_MIN: Final = 16
+"""Of a named token: 64 bits as hexadecimal digits are not guessed over a network."""
+
 LETTERS_SCANNED_MAX: Final = 5_000
 """Dead letters that one page of a list looks at: a filter that fits few ends a page early, with a token that goes on."""
 

@@ -5,13 +5,16 @@
 2. The API token, where one is set. Else only this machine may ask, and a web page in its browser may not: a page can
    reach loopback, too, by a form or by a name that resolves to it. So the Host must be this machine's, and an Origin,
    if there is one, the gateway's own.
-3. The number of requests that are answered at once; probes are answered in any case.
-4. The body's size, counted as it comes.
+   Who holds a named token is told to the routes as X-Requested-By, whatever the request says, unless it may name others.
+3. How often this client asks: by its token's name, else by its address. A wrong token is counted, too.
+4. The number of requests that are answered at once; probes are answered in any case.
+5. The body's size, counted as it comes.
 """
 
 from __future__ import annotations
 
-import hmac
+import asyncio
+import math
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -21,13 +24,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from perdure.client.http_transport import API_TOKEN_HEADER
 from perdure.core.limits import GATEWAY_REQUESTS_MAX
+from perdure.gateway.callers import Caller
 from perdure.gateway.problems import Problem, answer
+from perdure.gateway.rates import Rates
 from perdure.gateway.settings import GatewaySettings, is_loopback
 
 __all__ = ["OPEN_PATHS", "Gate"]
 
 OPEN_PATHS: Final = ("/healthz", "/readyz", "/openapi.json")
 """Probes and the description of the API hold nothing of anybody's."""
+
+REQUESTED_BY_HEADER: Final = "x-requested-by"
 
 
 class Gate:
@@ -37,7 +44,8 @@ class Gate:
         self._app = app
         self._body_bytes_max = settings.body_bytes_max
         self._under_way = 0
-        self._token = settings.api_token.get_secret_value().encode() if settings.api_token else b""
+        self._callers = settings.callers
+        self._rates = Rates(settings.requests_per_second, settings.requests_burst)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,7 +54,10 @@ class Gate:
         headers = Headers(scope=scope)
         try:
             scope = {**scope, "path": _routable(scope)}
-            self._check_caller(scope["path"], headers)
+            if scope["path"] not in OPEN_PATHS:
+                caller = self._callers.of(_token_in(headers)) if self._callers.are_known else Caller()
+                self._check_rate(caller, scope.get("client"))
+                scope["headers"] = self._check_caller(caller, headers, scope["headers"])
             self._check_length(headers)
             self._check_load(scope["path"])
         except Problem as problem:
@@ -58,13 +69,25 @@ class Gate:
         finally:
             self._under_way -= 1
 
-    def _check_caller(self, path: str, headers: Headers) -> None:
-        if path in OPEN_PATHS:
-            return
-        if self._token:
-            if not hmac.compare_digest(_token_in(headers), self._token):
-                raise Problem(401, "ERR_UNAUTHORIZED", f"send the API token in the header {API_TOKEN_HEADER}")
-            return
+    def _check_rate(self, caller: Caller | None, address: tuple[str, int] | None) -> None:
+        client = f"token {caller.name}" if caller is not None and caller.name else f"address {(address or ('',))[0]}"
+        pause_s = self._rates.take(client, asyncio.get_running_loop().time())
+        if pause_s:
+            problem = Problem(429, "ERR_TOO_MANY_REQUESTS", "this client asks too often: wait as Retry-After says")
+            problem.headers = {"Retry-After": str(math.ceil(pause_s))}
+            raise problem
+
+    def _check_caller(
+        self, caller: Caller | None, headers: Headers, raw: list[tuple[bytes, bytes]]
+    ) -> list[tuple[bytes, bytes]]:
+        """The headers that the routes see."""
+        if caller is None:
+            raise Problem(401, "ERR_UNAUTHORIZED", f"send the API token in the header {API_TOKEN_HEADER}")
+        if self._callers.are_known:
+            if not caller.name or (caller.may_name_others and REQUESTED_BY_HEADER in headers):
+                return raw
+            others = [each for each in raw if each[0].lower() != REQUESTED_BY_HEADER.encode()]
+            return [*others, (REQUESTED_BY_HEADER.encode(), caller.name.encode())]
         host = headers.get("host", "")
         if not is_loopback(_name_of(host)):
             raise Problem(
@@ -73,6 +96,7 @@ class Gate:
         origin = headers.get("origin")
         if origin is not None and _netloc_of(origin) != host:
             raise Problem(403, "ERR_FORBIDDEN", "requests of web pages are refused while no API token is set")
+        return raw
 
     def _check_length(self, headers: Headers) -> None:
         length = headers.get("content-length", "")

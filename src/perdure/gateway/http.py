@@ -42,7 +42,7 @@ def create_app(client: AsyncWorkflowClient, *, settings: GatewaySettings | None 
     add_handlers(app)
     app.add_middleware(TraceContextOfCaller)
     app.add_middleware(Gate, settings=settings)
-    describe(app, guarded=settings.api_token is not None)
+    describe(app, guarded=settings.callers.are_known)
     return app
 
 

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from perdure.core.errors import PerdureError
 from perdure.core.limits import GATEWAY_CONNECTIONS_MAX, GATEWAY_HEADER_BYTES_MAX
-from perdure.gateway.settings import GatewaySettings
+from perdure.gateway.settings import GatewaySettings, is_loopback
 
 __all__ = ["AddressInUse", "GatewayServer"]
 
@@ -41,9 +41,13 @@ class GatewayServer:
         """Raises AddressInUse."""
         listener = _listen(self._settings.host, self._settings.port)
         host, port = listener.getsockname()[:2]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        tls = self._settings.tls()
+        scheme = "http" if tls is None else "https"
+        self.url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
         config = uvicorn.Config(
             self._app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none",
+            ssl_context_factory=None if tls is None else lambda *_: tls,
+            proxy_headers=False,  # a client's address is its connection's: whoever could say another had another rate
             timeout_graceful_shutdown=GRACE_SECONDS, limit_concurrency=GATEWAY_CONNECTIONS_MAX,
             http="h11", h11_max_incomplete_event_size=GATEWAY_HEADER_BYTES_MAX,  # the other parser has no bound for headers
         )  # fmt: skip
@@ -54,7 +58,12 @@ class GatewayServer:
         ready.cancel()
         if self._task.done():
             await self._task
-        log.info("the gateway listens", url=self.url, token=self._settings.api_token is not None)
+        guarded = self._settings.callers.are_known
+        log.info("the gateway listens", url=self.url, token=guarded)
+        if tls is None and not is_loopback(self._settings.host):
+            log.warning(
+                "tokens and payloads travel unencrypted: set PERDURE_GATEWAY_CERTIFICATE_FILE, or put TLS in front"
+            )
 
     async def stop(self) -> None:
         """Finish what is being answered, then close the port. Twice is harmless."""

@@ -7,6 +7,7 @@ second effect.
 
 from __future__ import annotations
 
+from perdure.codec.encoder import Encoder
 from perdure.core.names import Topics
 from perdure.letters.letter import REPLAY_OF, LetterRecord
 from perdure.letters.resending import NotReplayable
@@ -21,7 +22,7 @@ __all__ = ["remapped"]
 
 
 async def remapped(
-    found: LetterRecord, log: Log, topics: Topics, registry: SchemaRegistry | None
+    found: LetterRecord, log: Log, topics: Topics, registry: SchemaRegistry | None, encode: Encoder
 ) -> Outgoing | NotReplayable:
     """The command that its message makes today. Raises PortError where the log cannot be read."""
     letter, origin = found.letter, found.letter.origin
@@ -43,6 +44,6 @@ async def remapped(
         return NotReplayable(f"subscription '{letter.subscription}' makes nothing of it: {error}")
     if command is None:
         return NotReplayable(f"subscription '{letter.subscription}' passes it over today: `when` does not give true")
-    out = command.outgoing(topics.instances, await log.partitions(topics.instances))
+    out = command.outgoing(topics.instances, await log.partitions(topics.instances), encode)
     out.headers = (*out.headers, (REPLAY_OF, letter.letter_id.encode()))
     return out

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Literal
 
 import structlog
 
+from perdure.codec.encoder import Encoder
 from perdure.core.limits import LETTERS_SETTLED_MAX, NOTE_BYTES_MAX
 from perdure.core.names import Topics
 from perdure.letters.letter import LetterRecord, letter_of, place_of
@@ -33,6 +35,8 @@ from perdure.ports.registry import SchemaRegistry
 __all__ = ["DeadLetters", "Settlement", "Settling", "SettlingStats", "find_letter"]
 
 log = structlog.get_logger("perdure.letters")
+
+MapAgain = Callable[[LetterRecord], Awaitable[Outgoing | NotReplayable]]
 
 Settling = Literal["replay", "drop"]
 DONE: Final = {"replay": "replayed", "drop": "dropped"}
@@ -74,9 +78,16 @@ async def find_letter(source: LetterSource, topics: Topics, marks: Marks, letter
 class DeadLetters:
     """Of one namespace, over its log, which stays the caller's to close."""
 
-    def __init__(self, log: Log, topics: Topics, clock: Clock, registry: SchemaRegistry | None = None) -> None:
+    def __init__(
+        self,
+        log: Log,
+        topics: Topics,
+        clock: Clock,
+        registry: SchemaRegistry | None = None,
+        encode: Encoder | None = None,
+    ) -> None:
         self.stats = SettlingStats()
-        self._registry = registry
+        self._again = partial(remapped, log=log, topics=topics, registry=registry, encode=encode or Encoder())
         self._log = log
         self._topics = topics
         self._clock = clock
@@ -113,7 +124,7 @@ class DeadLetters:
                 found |= {(partition, offset): _unknown(partition, offset) for offset in offsets}
                 continue
             async with self._locks[partition]:
-                sitting = _Sitting(self._log, self._topics, self._marks, partition, mark, self._registry)
+                sitting = _Sitting(self._log, self._topics, self._marks, partition, mark, self._again)
                 try:
                     for offset in dict.fromkeys(offsets):
                         settlement, is_new = await sitting.settle(offset)
@@ -128,10 +139,8 @@ class DeadLetters:
 class _Sitting:
     """One request's work in one partition: a writer, opened when it is needed, for as long as it lives."""
 
-    def __init__(
-        self, log: Log, topics: Topics, marks: Marks, partition: int, mark: Mark, registry: SchemaRegistry | None
-    ) -> None:
-        self._registry = registry
+    def __init__(self, log: Log, topics: Topics, marks: Marks, partition: int, mark: Mark, again: MapAgain) -> None:
+        self._again = again
         self._log = log
         self._topics = topics
         self._marks = marks
@@ -190,7 +199,7 @@ class _Sitting:
 
     async def _resent(self, found: LetterRecord) -> Outgoing | NotReplayable:
         if found.letter.subscription:
-            return await remapped(found, self._log, self._topics, self._registry)
+            return await self._again(found)
         topic = origin_topic(found, self._topics)
         if isinstance(topic, NotReplayable):
             return topic

@@ -6,7 +6,7 @@ from typing import Final
 from perdure.core.errors import PerdureError
 
 __all__ = [
-    "REPAIR", "CommitFailed", "CommitUnknown", "DatabaseDamaged", "DatabaseInUse", "Fenced", "HistoryDamaged",
+    "REPAIR", "CommitFailed", "CommitUnknown", "DatabaseDamaged", "DatabaseInUse", "Fenced", "Forbidden", "HistoryDamaged",
     "LogClosed", "LogUnavailable", "NotAssigned", "OffsetOutOfRange", "PortError", "RecordTooLarge", "StoreUnavailable",
     "TopicMismatch", "TopicMissing",
 ]  # fmt: skip
@@ -71,6 +71,10 @@ class HistoryDamaged(PortError):
 
 class LogUnavailable(PortError):
     """The brokers do not answer: nothing was done, or a write has its own name (CommitFailed, CommitUnknown). Repeat it."""
+
+
+class Forbidden(LogUnavailable):
+    """The user that this process runs as lacks a right: the text names it. Nothing but an operator changes that."""
 
 
 class LogClosed(PortError):

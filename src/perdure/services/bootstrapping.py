@@ -34,7 +34,8 @@ def planned(settings: ServiceSettings, queues: Sequence[str], *, development: bo
     topics = Topics(settings.namespace)
     wanted = wanted_topics(topics, settings.partitions, queues, kafka_topic_settings(settings))
     cql = keyspace_statements(settings, development=development)
-    return make_plan(topics, wanted, copies=settings.replication, partitions=settings.partitions, cql=cql)
+    copies, partitions, keyspace = settings.replication, settings.partitions, settings.keyspace
+    return make_plan(topics, wanted, copies=copies, partitions=partitions, keyspace=keyspace, cql=cql)
 
 
 def bootstrapped(settings: ServiceSettings, queues: Sequence[str], *, development: bool, check: bool) -> list[str]:

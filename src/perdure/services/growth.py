@@ -36,6 +36,9 @@ __all__ = ["Growth", "NotAtRest", "TopicsGrow"]
 LOOKED_AT: Final = 1_000
 """Records of the end of a partition that are read to tell commands from questions."""
 
+KNOWS_EPOCHS: Final = 2
+"""The write version since which every service takes the topic epoch from the layout."""
+
 OWNER: Final = "perdure-grow"
 
 
@@ -118,6 +121,11 @@ class Growth:
                 f"namespace {self._topics.namespace} was not bootstrapped to its end: `perdure bootstrap` does it"
             )
         refuse_unknown(layout, self._topics)
+        if layout.writes < KNOWS_EPOCHS:
+            raise TopicMismatch(
+                f"namespace {self._topics.namespace} is at write version {layout.writes}, whose releases do not look for an epoch in "
+                "its layout: `perdure upgrade` first"
+            )
         if partitions < layout.partitions:
             raise TopicMismatch(
                 f"namespace {self._topics.namespace} has {layout.partitions} partitions: Kafka cannot take any away"

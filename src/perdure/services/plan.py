@@ -13,7 +13,7 @@ from perdure.core.names import Topics
 from perdure.services.bootstrap import Wanted
 from perdure.services.layout import layout_topic
 
-__all__ = ["Access", "Plan", "access_of", "make_plan"]
+__all__ = ["Access", "Plan", "access_of", "grants_of", "make_plan"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -33,6 +33,7 @@ class Plan:
     access: list[Access]
     connections: dict[str, str]
     cql: list[str]
+    grants: list[str]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -57,72 +58,91 @@ class Plan:
         told += ["", "# Producers and connections"]
         told += [f"# {name}: {text}" for name, text in self.connections.items()]
         told += ["", "-- Cassandra"]
-        return [*told, *(f"{statement};" for statement in self.cql)]
+        told += [f"{statement};" for statement in self.cql]
+        told += ["", "-- Rights in Cassandra (each role is a login of yours; those of bootstrap come before all else)"]
+        return [*told, *(f"{statement};" for statement in self.grants)]
 
 
-def make_plan(topics: Topics, wanted: Sequence[Wanted], *, copies: int, partitions: int, cql: list[str]) -> Plan:
+def make_plan(
+    topics: Topics, wanted: Sequence[Wanted], *, copies: int, partitions: int, keyspace: str, cql: list[str]
+) -> Plan:
     listed = [
         {"name": each.name, "partitions": each.partitions, "copies": copies, "settings": dict(each.settings)}
         for each in wanted
     ]
-    return Plan(listed, access_of(topics), _connections(partitions), cql)
+    return Plan(listed, access_of(topics), _connections(partitions), cql, grants_of(keyspace))
 
 
 def access_of(topics: Topics) -> list[Access]:
+    """Kafka gives Describe with Read, Write and Delete, and DescribeConfigs with AlterConfigs: those are not told twice."""
     namespace, activities = topics.namespace, topics.activities()
     owner, worker, timer, gateway, subscriber = "orchestrator", "activity-worker", "timer", "gateway", "subscriber"
     roles = (owner, worker, timer, gateway, subscriber)
     rights = [
-        Access(owner, "topic", topics.instances, False, "Read,Write,Delete,Describe"),
-        Access(owner, "topic", topics.history, False, "Read,Write,Delete,Describe"),
-        Access(owner, "topic", activities, True, "Write,Describe"),
-        Access(owner, "topic", topics.timers, False, "Write,Describe"),
-        Access(owner, "topic", topics.replies, False, "Write,Describe"),
-        Access(owner, "topic", topics.dead_letters, False, "Read,Write,Delete,Describe"),
-        Access(owner, "group", f"{namespace}.orchestrator", False, "Read,Describe"),
-        Access(owner, "transactional-id", f"{namespace}.orchestrator.", True, "Write,Describe"),
-        Access(worker, "topic", activities, True, "Read,Write,Delete,Describe"),
-        Access(worker, "topic", topics.instances, False, "Write,Describe"),
-        Access(worker, "topic", topics.timers, False, "Write,Describe"),
-        Access(worker, "topic", topics.dead_letters, False, "Write,Describe"),
-        Access(worker, "group", f"{namespace}.activity-worker", True, "Read,Describe"),
-        Access(timer, "topic", topics.timers, False, "Read,Delete,Describe"),
-        Access(timer, "topic", topics.instances, False, "Write,Describe"),
-        Access(timer, "topic", topics.dead_letters, False, "Write,Describe"),
-        Access(timer, "group", f"{namespace}.timer", False, "Read,Describe"),
-        Access(gateway, "topic", topics.instances, False, "Write,Describe"),
-        Access(gateway, "topic", topics.replies, False, "Read,Describe"),
-        Access(gateway, "group", f"{namespace}.client.", True, "Read,Describe"),
+        Access(owner, "topic", topics.instances, False, "Read,Write,Delete"),
+        Access(owner, "topic", topics.history, False, "Read,Write,Delete"),
+        Access(owner, "topic", activities, True, "Write"),
+        Access(owner, "topic", topics.timers, False, "Write"),
+        Access(owner, "topic", topics.replies, False, "Write"),
+        Access(owner, "topic", topics.dead_letters, False, "Read,Write,Delete"),
+        Access(owner, "topic", topics.dead_letter_marks, False, "Read,Delete"),
+        Access(owner, "group", f"{namespace}.orchestrator", False, "Read"),
+        Access(owner, "transactional-id", f"{namespace}.orchestrator.", True, "Write"),
+        Access(worker, "topic", activities, True, "Read,Write,Delete"),
+        Access(worker, "topic", topics.instances, False, "Write"),
+        Access(worker, "topic", topics.timers, False, "Write"),
+        Access(worker, "topic", topics.dead_letters, False, "Write"),
+        Access(worker, "group", f"{namespace}.activity-worker", True, "Read"),
+        Access(timer, "topic", topics.timers, False, "Read,Delete"),
+        Access(timer, "topic", topics.instances, False, "Write"),
+        Access(timer, "topic", topics.dead_letters, False, "Write"),
+        Access(timer, "group", f"{namespace}.timer", False, "Read"),
         # Dead letters: read, and sent again to where they came from, in a transaction with their mark.
-        Access(gateway, "topic", topics.dead_letters, False, "Read,Describe"),
-        Access(gateway, "topic", topics.dead_letter_marks, False, "Read,Write,Describe"),
-        Access(gateway, "topic", activities, True, "Write,Describe"),
-        Access(gateway, "topic", topics.timers, False, "Write,Describe"),
-        Access(gateway, "transactional-id", f"{topics.dead_letters}.", True, "Write,Describe"),
-        Access(subscriber, "topic", topics.subscriptions, False, "Read,Write,Describe"),
-        Access(subscriber, "topic", topics.instances, False, "Write,Describe"),
-        Access(subscriber, "topic", topics.dead_letters, False, "Write,Describe"),
-        Access(subscriber, "group", f"{namespace}.subscription.", True, "Read,Describe"),
-        Access(subscriber, "transactional-id", f"{namespace}.subscription", True, "Write,Describe"),
+        Access(gateway, "topic", topics.dead_letters, False, "Read"),
+        Access(gateway, "topic", topics.dead_letter_marks, False, "Read,Write"),
+        Access(gateway, "topic", activities, True, "Write"),
+        Access(gateway, "topic", topics.timers, False, "Write"),
+        Access(gateway, "transactional-id", f"{topics.dead_letters}.", True, "Write"),
+        Access(subscriber, "topic", topics.subscriptions, False, "Read,Write"),
+        Access(subscriber, "topic", topics.instances, False, "Write"),
+        Access(subscriber, "topic", topics.dead_letters, False, "Write"),
+        Access(subscriber, "group", f"{namespace}.subscription.", True, "Read"),
+        Access(subscriber, "transactional-id", f"{namespace}.subscription", True, "Write"),
     ]
+    # A client over the log asks as the gateway does; a producer of starts hears no answer.
+    for client in (gateway, "client"):
+        rights += [
+            Access(client, "topic", topics.instances, False, "Write"),
+            Access(client, "topic", topics.replies, False, "Read"),
+            Access(client, "group", f"{namespace}.client.", True, "Read"),
+        ]
+    rights.append(Access("producer", "topic", topics.instances, False, "Write"))
     layout = layout_topic(topics)
-    rights += [Access(role, "topic", layout, False, "Read,Describe") for role in roles]
+    rights += [Access(role, "topic", layout, False, "Read") for role in (*roles, "client")]
     # verify_layout compares the counts of these, whoever starts.
     counted = (topics.instances, topics.history, topics.timers, activities)
-    described = {(right.principal, right.name) for right in rights}
+    seen = {(right.principal, right.name) for right in rights}
     rights += [
         Access(role, "topic", topic, False, "Describe")
         for role in roles
         for topic in counted
-        if (role, topic) not in described
+        if (role, topic) not in seen
     ]
     # Who is a member, and what it reads, Kafka tells of groups that may be described.
-    rights.append(Access("upgrade", "topic", layout, False, "Read,Write,Describe"))
+    rights.append(Access("upgrade", "topic", layout, False, "Read,Write"))
     rights.append(Access("upgrade", "group", f"{namespace}.", True, "Describe"))
-    rights.append(
-        Access("bootstrap", "topic", f"{namespace}.", True, "Create,Describe,DescribeConfigs,AlterConfigs,Read,Write")
-    )
+    rights.append(Access("bootstrap", "topic", f"{namespace}.", True, "Create,AlterConfigs,Read,Write"))
     return rights
+
+
+def grants_of(keyspace: str) -> list[str]:
+    """In Cassandra whoever creates a keyspace may do everything with it; nobody else needs to create."""
+    readers = ("orchestrator", "activity-worker", "timer", "gateway", "subscriber")
+    return [
+        "GRANT CREATE ON ALL KEYSPACES TO bootstrap",
+        *(f'GRANT SELECT ON KEYSPACE {keyspace} TO "{role}"' for role in readers),
+        *(f'GRANT MODIFY ON KEYSPACE {keyspace} TO "{role}"' for role in ("orchestrator", "timer")),
+    ]
 
 
 def _connections(partitions: int) -> dict[str, str]:

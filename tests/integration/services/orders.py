@@ -67,6 +67,53 @@ def approval(ctx, _):
     return (yield ctx.wait_for_external_event("approved"))
 
 
+@app.activity
+def reserve(ctx, order):
+    write_down(f"{order['id']} reserve")
+    return {"reservation": f"r-{order['id']}"}
+
+
+@app.workflow
+def order_workflow(ctx, order):
+    """What the programs of examples/kafka start."""
+    reservation = yield ctx.call_activity(reserve, input=order)
+    approval = yield ctx.wait_for_external_event("approved", timeout=timedelta(days=3))
+    return {**reservation, "by": approval["by"]}
+
+
+@app.workflow
+def echo(ctx, value):
+    return value
+    yield
+
+
+@app.workflow
+def parcels(ctx, count):
+    """The data of so many events, in their order."""
+    data = []
+    while len(data) < count:
+        one = yield ctx.wait_for_external_event("parcel")
+        data.append(one)
+    return data
+
+
+@app.workflow
+def rounds(ctx, left):
+    """A generation for each round; events that nobody waits for are carried along."""
+    ctx.set_custom_status(f"{left} left")
+    yield ctx.wait_for_external_event("go")
+    if left:
+        ctx.continue_as_new(left - 1, save_events=True)
+        return None
+    return "done"
+
+
+@app.workflow
+def failing(ctx, _):
+    raise ValueError("as it should")
+    yield
+
+
 @app.workflow
 def family(ctx, order_id):
     """An order as its child, and one more step when that has ended."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-READY_SECONDS = 60
+READY_SECONDS = float(os.environ.get("PERDURE_FAULT_PATIENCE", "60"))
 
 
 class Service:
@@ -29,13 +29,18 @@ class Service:
             text=True,
         )
         self._lines = queue.Queue()
+        self.output = []
         self.errors = []
         self._readers = [
-            threading.Thread(target=self._read, args=(self.process.stdout, self._lines.put), daemon=True),
+            threading.Thread(target=self._read, args=(self.process.stdout, self._take_line), daemon=True),
             threading.Thread(target=self._read, args=(self.process.stderr, self.errors.append), daemon=True),
         ]
         for reader in self._readers:
             reader.start()
+
+    def _take_line(self, line):
+        self.output.append(line)
+        self._lines.put(line)
 
     def ready(self):
         """What it told when it was ready."""
@@ -71,6 +76,8 @@ class Service:
 class Cluster:
     """One namespace on the brokers, and the processes that a test has started on it."""
 
+    app = "orders:app"
+
     def __init__(self, kafka_address, cassandra_address, namespace, ledger):
         self.ledger = ledger
         ledger.touch()
@@ -98,11 +105,11 @@ class Cluster:
         )  # fmt: skip
 
     def run(self, role, *arguments, **environ):
-        app = ("--app", "orders:app") if role in ("orchestrator", "activity-worker") else ()
+        app = ("--app", self.app) if role in ("orchestrator", "activity-worker") else ()
         return self.start("-m", "perdure", "run", role, *app, "--json", *arguments, **environ)
 
-    def start(self, *command, **environ):
-        self.services.append(Service(command, {**self.environ, **environ}))
+    def start(self, *command, folder=HERE, **environ):
+        self.services.append(Service(command, {**self.environ, **environ}, folder))
         return self.services[-1]
 
     def close(self):

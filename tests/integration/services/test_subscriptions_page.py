@@ -44,13 +44,12 @@ def test_the_example_of_the_page_does_what_the_page_says(bootstrapped, namespace
     sources = Sources(bootstrapped)
     for topic in ("shop.orders", "shop.approvals"):
         sources.create(here(topic), 2)
-    app = {"PERDURE_APP": "orders:app", "PYTHONPATH": f"{tmp_path}:{bootstrapped.environ['PYTHONPATH']}"}
     *before, (wait, shown) = examples()
     for command, output in before:
         told = bootstrapped.perdure(*(str(tmp_path / each) if each.endswith(".toml") else each for each in command))
         assert same(told.stdout) == same(here(output)), told.stderr
     commands = [("-m", "perdure", "run", role, "--json") for role in ("orchestrator", "timer", "gateway", "subscriber")]
-    services = [bootstrapped.start(*command, **app) for command in commands]
+    services = [bootstrapped.start(*command, folder=tmp_path, PERDURE_APP="orders:app") for command in commands]
     told = [service.ready() for service in services]
     endpoint = {"PERDURE_ENDPOINT": told[2]["gateway"]}
     sources.send(here("shop.orders"), [(0, b"", {"id": "7", "amount": 30}), (1, b"", {"id": "8", "amount": 0})])

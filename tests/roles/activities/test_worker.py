@@ -11,7 +11,7 @@ from perdure.core.commands import CompleteActivity, FailActivity
 from perdure.core.effects import CancelTimer, SetTimer
 from perdure.core.errors import NonRetryableError
 from perdure.ports.errors import RecordTooLarge, TopicMissing
-from perdure.ports.log import Outgoing
+from perdure.ports.log import Committed, Outgoing
 from perdure.roles.activities import ActivitySettings, InlineSlots
 from perdure.roles.activities.watermark import decode_metadata
 from perdure.workflow.app import App
@@ -695,3 +695,36 @@ async def test_an_inline_slot_runs_one_after_the_other(w):
     await w.log.append([w.task(n) for n in range(300)])
     await until(lambda: worker.stats.completed == 300)
     assert [key for key, _ in await w.results()] == list(range(300))
+
+
+@world()
+async def test_a_worker_with_nothing_to_do_leaves_no_lag_behind_the_ends_of_transactions(w):
+    writer = await w.log.open_writer("w")
+    await writer.commit([w.task(1)])
+    topic = w.topics.activities()
+    await w.broker.commit_offset("t.activity-worker", topic, 0, Committed(1, ""), lazy=False)
+    assert await w.log.bounds(topic, 0) == (0, 2)  # what ended the transaction has an offset of its own
+    await w.start()
+
+    async def stored():
+        return w.committed().offset == 2
+
+    assert await until(stored)
+    assert not w.runs
+
+
+@world(partitions=2)
+async def test_a_position_never_passes_tasks_that_wait_for_a_place(w):
+    await w.start(settings=ActivitySettings(in_flight_max=1))
+    await w.ask(0, "wait")
+
+    async def running():
+        return w.running
+
+    assert await until(running)
+    await w.log.append([w.task(n, partition=1) for n in (1, 2, 3)])
+    await asyncio.sleep(3 * w.settings.tidy_s)
+    assert w.committed(partition=1).offset in {-1, 0}
+    w.gate.set()
+    for n in range(4):
+        await w.result(n)

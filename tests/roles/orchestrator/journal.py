@@ -49,13 +49,13 @@ class JournalBroker(MemoryBroker):
         self.after_commit = lambda number, records: None
         self.refuse = lambda record: None  # may raise RecordTooLarge and the like
 
-    def commit(self, records):
+    def commit(self, records, consumed=None):
         self.commits += 1
         number = self.commits
         self.before_commit(number, records)
         for record in records:
             self.refuse(record)
-        last = super().commit(records)
+        last = super().commit(records, consumed)
         self.after_commit(number, records)
         return last
 

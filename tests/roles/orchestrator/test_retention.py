@@ -1,11 +1,13 @@
 """Ended instances go when they are older than their status may grow: by commands, at a bounded rate, and only these."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from perdure.codec.encoder import Encoder
 from perdure.core.commands import PurgeWorkflow, RaiseEvent, StartWorkflow, TerminateWorkflow
 from perdure.core.events import WorkflowCompleted, WorkflowFailed, WorkflowPurged, WorkflowTerminated
 from perdure.ports.errors import CommitFailed
@@ -154,7 +156,7 @@ def test_a_run_that_began_since_it_was_listed_stays():
                 page = await ordinary(where, limit, after)
                 if page.rows and not runs:
                     runs.append(page.rows[0].run)
-                    await world.send("x", StartWorkflow("waiting", command_id="again"))
+                    await world.send("x", StartWorkflow("waiting", command_id="again", reuse_id="ended"))
                     await world.send("x", TerminateWorkflow(command_id="and its end"))
                     await until(lambda: world.instance("x").run != runs[0] and world.status("x") == "TERMINATED")
                 return page
@@ -289,14 +291,11 @@ def test_nothing_is_sent_that_the_namespaces_members_cannot_read():
             await world.ended(await world.start("chain", 0))
             await world.caught_up()
             node.settings.retain = {"COMPLETED": 1.0}
-            ports, may = node.service._ports, False
-            sweeper = Sweeper(ports, 1, node.settings, node.stats, may_write=lambda: may)
             world.clock.step_us += 3_600 * SECOND
-            await sweeper.sweep()
-            assert node.stats.retention_asked == 0
-            may = True
-            await sweeper.sweep()
-            assert node.stats.retention_asked == 1
+            for version, asked in ((1, 0), (2, 1)):
+                ports = replace(node.service._ports, encode=Encoder(version))
+                await Sweeper(ports, 1, node.settings, node.stats).sweep()
+                assert node.stats.retention_asked == asked
 
     run_virtually(day())
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from perdure.adapters.memory.faults import Fault
+from perdure.codec.encoder import Encoder
 from perdure.ports.log import Committed, Consumed
 from perdure.roles.subscriptions import feed, mapped
 from perdure.roles.subscriptions.feed import group_of, writer_of
@@ -66,7 +67,7 @@ async def test_what_a_predecessor_commits_at_the_last_moment_is_not_written_agai
     async def commit_at_the_last_moment(transactional_id):
         partition = int(transactional_id.rpartition(".")[2])
         records = await world.log.fetch(SOURCE, partition, 0, 2)
-        commands = [mapped(record, subscribed()).outgoing(TOPICS.instances, 3) for record in records]
+        commands = [mapped(record, subscribed()).outgoing(TOPICS.instances, 3, Encoder()) for record in records]
         consumed = Consumed(group_of(TOPICS, "orders"), SOURCE, partition, Committed(2, since))
         await (await world.log.open_writer(transactional_id)).commit(commands, consumed=consumed)
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perdure.codec.avro import decode
+from perdure.codec.encoder import Encoder
 from perdure.core.commands import RaiseEvent, StartWorkflow
 from perdure.core.limits import COMMAND_ID_BYTES_MAX, PAYLOAD_BYTES_MAX, RECORD_BYTES_MAX
 from perdure.core.names import partition_of
@@ -36,10 +37,16 @@ def test_a_message_becomes_an_event():
 
 
 def test_the_command_is_written_in_the_current_schema_to_the_partition_of_its_instance():
-    outgoing = mapped(message({"id": "7"}), subscribed()).outgoing("ns.instances", 5)
+    outgoing = mapped(message({"id": "7"}), subscribed()).outgoing("ns.instances", 5, Encoder())
     assert (outgoing.topic, outgoing.partition) == ("ns.instances", partition_of("order-7", 5))
     assert outgoing.key == b"order-7"
     assert decode(outgoing.value).name == "order"
+
+
+def test_a_namespace_that_is_still_written_as_an_earlier_release_did_gets_the_start_too():
+    given = mapped(message({"id": "7"}), subscribed())
+    for version in (1, 2):
+        assert decode(given.outgoing("ns.instances", 5, Encoder(version)).value) == given.command
 
 
 def test_an_expression_sees_key_headers_place_and_time():
@@ -186,4 +193,4 @@ def test_any_message_gives_a_command_nothing_or_a_named_misfit(
         assert misfit.expression in {"value", "when", "instance_id", "input"}
         return
     if found is not None:
-        assert decode(found.outgoing("t", 3).value) == found.command
+        assert decode(found.outgoing("t", 3, Encoder()).value) == found.command

@@ -25,9 +25,11 @@ from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.structs import TopicPartition
 
 from perdure.adapters.kafka.clients import close_client, mend
-from perdure.adapters.kafka.errors import topic_missing, unreachable
+from perdure.adapters.kafka.errors import forbidden, refused, topic_missing, unreachable
 from perdure.adapters.kafka.records import Place
+from perdure.adapters.kafka.refusals import why_refused
 from perdure.adapters.kafka.settings import KafkaSettings
+from perdure.ports.errors import Forbidden
 
 __all__ = ["FETCH_BYTES_MAX", "FETCH_ONE_BYTES", "READ_COMMITTED", "Connection"]
 
@@ -67,7 +69,8 @@ class Connection:
                 await client.bootstrap()
             connected = True
         except (KafkaError, TimeoutError) as error:
-            raise unreachable(self.settings.servers, error) from error
+            why = await why_refused(self.settings)
+            raise (refused(self.settings.servers, why) if why else unreachable(self.settings.servers, error)) from error
         finally:
             if not connected:
                 await close_client(client)
@@ -108,8 +111,11 @@ class Connection:
             raise unreachable(self.settings.servers, None)
         partitions = client.cluster.partitions_for_topic(topic)
         if partitions is None:
+            unauthorized = topic in client.cluster.unauthorized_topics
             if not tracked:
                 client._topics.discard(topic)
+            if unauthorized:
+                raise Forbidden(forbidden(f"topic {topic}", "Describe"))
             return None
         return len(partitions)
 
@@ -143,6 +149,14 @@ class Connection:
                 if end >= self._committed.get((topic, partition), 0):
                     return start, end
                 await asyncio.sleep(COMMIT_POLL_SECONDS)
+
+    async def check_readable(self, topic: str) -> None:
+        """Raises Forbidden where this user may not read the topic: a group's member would wait for ever, and not say why."""
+        _, end = await self.bounds(topic, 0)
+        try:
+            await self.fetch(topic, 0, end)
+        except OffsetOutOfRangeError:
+            pass  # it is being cut, or made anew: readers find out
 
     async def delete_before(self, topic: str, partition: int, offset: int) -> None:
         """Raises OffsetOutOfRangeError beyond the end."""

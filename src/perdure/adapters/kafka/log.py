@@ -57,7 +57,7 @@ class KafkaLog(Log):
     async def join(self, group: str, topics: Sequence[str], listener: GroupListener) -> Membership:
         self._check_open()
         for topic in topics:
-            await self._connection.count(topic)
+            await self._connection.check_readable(topic)
         member = KafkaMember(self._connection, group, topics, listener)
         self._members.add(member)
         await member.join()

@@ -74,6 +74,7 @@ class Feed:
         self._stored: tuple[int, str] = (-1, "")
         self._store_again_at = 0.0
         self._late = False
+        self._waiting = False  # for records: none is in hand
         self._deletable = self._deleted = 0
 
     def start(self) -> None:
@@ -110,6 +111,9 @@ class Feed:
         reader, watermark = self._reader, self.watermark
         if reader is None:
             return
+        if self._waiting:
+            # Past the ends of transactions, too, of which a read tells nothing: who scales by lag waits for 0.
+            watermark.pass_to(reader.position)
         if lazy and len(watermark.done) > METADATA_DEAR:
             now = asyncio.get_running_loop().time()
             self._late = now < self._store_again_at
@@ -135,7 +139,10 @@ class Feed:
         await self.commit()
         self._deletable = self._stored[0]
         return self._reader is not None and (
-            self._deletable > self._deleted or self._stored[0] < self.watermark.low or self._late
+            self._deletable > self._deleted
+            or self._stored[0] < self.watermark.low
+            or self._late
+            or self.watermark.next < self._suspect_end
         )
 
     async def _run(self) -> None:
@@ -171,9 +178,11 @@ class Feed:
             self._stored = (committed.offset, committed.metadata)
             self._reader = reader
         self._reader.seek(self.watermark.next)
+        self._on_moved(self)
         return self._reader
 
     async def _read(self, reader: Reader) -> None:
+        self._waiting = True
         try:
             records = await reader.read(READ_MAX)
         except OffsetOutOfRange:
@@ -182,6 +191,8 @@ class Feed:
             self.watermark.pass_to(start)
             reader.seek(start)
             return
+        finally:
+            self._waiting = False
         position = reader.position
         if self.watermark.next < self._suspect_end:
             old = [record for record in records if record.offset < self._suspect_end]

@@ -10,6 +10,7 @@ from perdure.ports.errors import (
     CommitFailed,
     CommitUnknown,
     Fenced,
+    Forbidden,
     LogClosed,
     LogUnavailable,
     NotAssigned,
@@ -55,6 +56,8 @@ class PartitionOwner:
             except (NotAssigned, LogClosed):
                 self._say_goodbye()
                 return
+            except Forbidden:
+                raise  # no pause brings a right: the process says which one it lacks
             except (Fenced, OffsetOutOfRange) as error:
                 await asyncio.sleep(pause)
                 if self._stopping or not await self._still_assigned():

@@ -8,13 +8,12 @@ bytes. `dead_letter_of` makes its dead letter: the message as it was, with `perd
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
 
-from perdure.codec.avro import encode
+from perdure.codec.encoder import Encoder
 from perdure.core.clipping import clipped
 from perdure.core.commands import RaiseEvent, StartWorkflow
 from perdure.core.errors import PayloadError, PerdureError
@@ -53,7 +52,7 @@ class Mapped:
     command: StartWorkflow | RaiseEvent
     headers: tuple[tuple[str, bytes], ...] = ()
 
-    def outgoing(self, topic: str, partitions: int, encode: Callable[[Any], bytes] = encode) -> Outgoing:
+    def outgoing(self, topic: str, partitions: int, encode: Encoder) -> Outgoing:
         """As a record of the commands' topic."""
         partition = partition_of(self.instance_id, partitions)
         return Outgoing(topic, partition, self.instance_id.encode(), encode(self.command), self.headers)

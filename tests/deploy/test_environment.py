@@ -1,0 +1,213 @@
+"""Every variable in the chart is a setting of the code, and every setting of a service is in the chart."""
+
+import importlib
+import os
+import pkgutil
+import re
+
+import pytest
+import yaml
+from pydantic_settings import BaseSettings
+
+import perdure
+from perdure.assembly import ASKS_REGISTRY
+from perdure.cli.run import RoleName
+from perdure.codec.versions import newest
+from perdure.gateway.settings import GatewaySettings
+from perdure.services.roles import ROLES
+from perdure.services.settings import HEALTH_PORTS, read_client_settings, read_settings
+from perdure.services.upgrade import Found
+from tests.brokers.certificates import Authority
+from tests.deploy.manifests import container_of
+from tests.deploy.renderer import CHART
+from tests.deploy.value_sets import LEAST, SETS, over
+from tests.documents.markdown import ROOT, text_of
+
+NOT_OF_PODS = {
+    "PERDURE_ENDPOINT": "a client's: where the engine is",
+    "PERDURE_API_TOKEN": "a client's; the gateway's own name for it is PERDURE_GATEWAY_API_TOKEN",
+    "PERDURE_ENDPOINT_CA_FILE": "a client's: the authority of the gateway's certificate",
+    "PERDURE_DB": "an embedded engine's: its file",
+    "PERDURE_HASH_SEED_SET": "of a process to itself, when it begins again with PYTHONHASHSEED=0",
+}
+OUR_OWN = {"PYTHONHASHSEED", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
+
+
+def settings_classes():
+    for module in pkgutil.walk_packages(perdure.__path__, "perdure."):
+        if "settings" in module.name:
+            importlib.import_module(module.name)
+    found, waiting = set(), [BaseSettings]
+    while waiting:
+        waiting += (subclasses := waiting.pop().__subclasses__())
+        found |= {each for each in subclasses if each.__module__.startswith("perdure.")}
+    return found
+
+
+def variables_of_code():
+    """Fields of the settings classes, and every whole PERDURE_ name that is written anywhere in the source."""
+    fields = {
+        f"{kind.model_config['env_prefix']}{name}".upper() for kind in settings_classes() for name in kind.model_fields
+    }
+    written = {
+        name
+        for path in (ROOT / "src").rglob("*.py")
+        for name in re.findall(r"\bPERDURE_[A-Z_]*[A-Z]\b", path.read_text(encoding="utf-8"))
+    }
+    return fields | written
+
+
+def variables_of_chart(of):
+    return {variable for name in SETS for _, variable, _ in of(name).environment()}
+
+
+def test_the_settings_classes_are_found():
+    assert {"ServiceSettings", "GatewaySettings"} <= {each.__name__ for each in settings_classes()}
+    assert {"PERDURE_LOG", "PERDURE_GATEWAY_PORT", "PERDURE_APP", "PERDURE_LOG_LEVEL"} <= variables_of_code()
+
+
+def test_every_setting_is_in_the_chart_and_nothing_else_is(of):
+    in_chart = {name for name in variables_of_chart(of) if name.startswith("PERDURE_")}
+    of_pods = variables_of_code() - set(NOT_OF_PODS)
+    assert sorted(in_chart - of_pods) == [], "the chart sets what nothing reads"
+    assert sorted(of_pods - in_chart) == [], "nobody can set these in the chart: put them into templates/_env.tpl"
+
+
+def test_what_is_left_out_is_still_read_somewhere():
+    assert set(NOT_OF_PODS) <= variables_of_code()
+
+
+def test_variables_of_traces_are_those_that_the_page_tells_of(of):
+    others = {name for name in variables_of_chart(of) if not name.startswith("PERDURE_")}
+    given = {"SMTP_HOST", "SMTP_PASSWORD"}
+    assert {name for name in others if name.startswith("OTEL_")} == others - OUR_OWN - given
+    documented = set(re.findall(r"`(OTEL_[A-Z_]+)`", text_of("docs/telemetry.md")))
+    assert others - OUR_OWN - given <= documented
+
+
+def test_no_variable_is_set_twice(manifests):
+    for _, container in manifests.containers():
+        names = [each["name"] for each in container["env"]]
+        assert len(names) == len(set(names))
+
+
+def test_settings_take_what_a_pod_is_given(manifests, monkeypatch, tmp_path):
+    for name, workload in manifests.workloads.items():
+        _give(container_of(workload), monkeypatch, tmp_path)
+        role = container_of(workload)["name"]
+        settings = read_client_settings() if role == "upgrade" else read_settings()
+        assert settings.kafka_servers and bool(settings.cassandra_hosts) == (role != "upgrade"), name
+        if role == "gateway":
+            assert GatewaySettings().api_token
+        if role in HEALTH_PORTS:
+            assert settings.health_port == HEALTH_PORTS[role]
+            assert settings.health_host in {"0.0.0.0", "::"}
+
+
+def test_ages_of_retention_are_those_of_the_settings(of, monkeypatch, tmp_path):
+    _give(container_of(of("secured").component("orchestrator")), monkeypatch, tmp_path)
+    settings = read_settings()
+    assert settings.retain == "COMPLETED=30d,FAILED=90d"
+    assert settings.ages == {"COMPLETED": 30 * 86_400, "FAILED": 90 * 86_400}
+    assert settings.history_hours == 0.5
+
+
+def test_a_gateway_takes_its_tokens_its_files_and_its_rate(of, monkeypatch, tmp_path):
+    _give(container_of(of("secured").component("gateway")), monkeypatch, tmp_path)
+    settings = GatewaySettings()
+    assert settings.callers.of(b"a" * 64).name == "ann"
+    assert settings.tls() is not None and settings.client_ca_file is not None
+    assert (settings.requests_per_second, settings.requests_burst) == (50.0, 200)
+
+
+def test_named_tokens_are_enough_for_a_gateway(render, monkeypatch, tmp_path):
+    values = {"gateway": {"existingSecret": "", "tokens": {"existingSecret": "named-tokens"}}}
+    _give(container_of(render(over(LEAST, values)).component("gateway")), monkeypatch, tmp_path)
+    assert GatewaySettings().api_token is None and GatewaySettings().callers.are_known
+
+
+def test_who_asks_the_schema_registry_is_told_where_it_is_and_nobody_else(of):
+    roles = yaml.safe_load((CHART / "roles.yaml").read_text())
+    assert {name for name, facts in roles.items() if facts.get("registry")} == set(ASKS_REGISTRY)
+    told = {name for name, variable, _ in of("subscribed").environment() if variable == "PERDURE_SCHEMA_REGISTRY"}
+    assert told == {f"orders-perdure-{role}" for role in ASKS_REGISTRY}
+
+
+def _give(container, monkeypatch, folder):
+    """The environment of its process: secrets hold something, files are there."""
+    for variable in [each for each in os.environ if each.startswith(("PERDURE_", "OTEL_"))]:
+        monkeypatch.delenv(variable)
+    for each in container["env"]:
+        value = each.get("value", "from-a-secret")
+        if value.startswith("/etc/perdure/"):
+            file = folder / value.removeprefix("/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            _fill(file, value.removeprefix("/etc/perdure/").partition("/")[0])
+            value = str(file)
+        monkeypatch.setenv(each["name"], value)
+
+
+def _fill(file, folder):
+    if folder in {"gateway", "clients"}:
+        authority = Authority(file.parent)
+        issued = authority.issue("gateway", key_password="from-a-secret")
+        made = {"tls.crt": issued.certificate, "tls.key": issued.key, "ca.crt": authority.file}
+        # A pair belongs together: both are made when the first is asked for.
+        for name in ("tls.crt", "tls.key") if folder == "gateway" else ("ca.crt",):
+            if file.name != "tls.key":
+                (file.parent / name).write_bytes(made[name].read_bytes())
+    else:
+        file.write_text(f"ann {'a' * 64}\n" if folder == "tokens" else "pem")
+
+
+def test_a_pod_runs_its_role_as_the_command_line_has_it(manifests):
+    for workload in manifests.workloads.values():
+        container = container_of(workload)
+        assert container["command"] == ["perdure"]
+        if container["name"] not in {"bootstrap", "upgrade"}:
+            assert container["args"] == ["run", RoleName(container["name"]).value, "--json"]
+
+
+@pytest.mark.parametrize("values", ["pools", "small"])
+def test_bootstrap_is_a_command_line_that_is_understood(of, monkeypatch, tmp_path, capsys, values):
+    from perdure.cli.program import program
+
+    container = container_of(of(values).component("bootstrap"))
+    _give(container, monkeypatch, tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        program([*container["args"], "--print"])
+    assert ended.value.code in {0, None}, capsys.readouterr().err
+    told = capsys.readouterr().out
+    assert ("perdure.activities.mail" in told) == (values == "pools")
+    assert f"--partitions {1 if values == 'small' else 4} " in told
+
+
+def test_the_upgrade_is_a_command_line_that_is_understood_and_gets_its_time(of, monkeypatch, tmp_path):
+    from perdure.cli.program import program
+    from perdure.services import upgrading
+
+    asked = []
+
+    def noted(settings, *, check, wait_seconds):
+        asked.append((settings.kafka_username, check, wait_seconds))
+        return Found(newest(), newest(), [])
+
+    job = of("secured").component("upgrade")
+    _give(container_of(job), monkeypatch, tmp_path)
+    monkeypatch.setattr(upgrading, "upgraded", noted)
+    with pytest.raises(SystemExit) as ended:
+        program(container_of(job)["args"])
+    assert ended.value.code in {0, None}
+    assert asked == [("from-a-secret", False, 240)]
+    assert job["spec"]["activeDeadlineSeconds"] > 240 and job["spec"]["backoffLimit"] == 0
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "post-upgrade"
+
+
+def test_the_charts_roles_are_those_of_the_code():
+    """A service that the code has and the chart has not, or with another port, is found here."""
+    roles = yaml.safe_load((CHART / "roles.yaml").read_text())
+    assert {name: facts["port"] for name, facts in roles.items()} == HEALTH_PORTS
+    assert set(roles) == set(ROLES)
+    assert {name for name, facts in roles.items() if facts.get("app")} == {
+        name for name, role in ROLES.items() if role.app_needed
+    }

@@ -1,0 +1,126 @@
+"""Rights taken away, and namespaces apart: who lacks a right is told which, and sees and writes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+from aiokafka.errors import ClusterAuthorizationFailedError, TopicAuthorizationFailedError
+
+import perdure as wf
+from perdure.adapters.kafka import KafkaLog, KafkaSettings
+from perdure.assembly import kafka_cassandra_ports
+from perdure.core.errors import PerdureError
+from perdure.core.names import Topics
+from perdure.ports.errors import PortError
+from perdure.ports.log import Outgoing
+from perdure.services.process import Process
+from perdure.services.settings import read_settings
+from tests.security.rights import Right, rights_in
+from tests.security.secured_cluster import SecuredCluster
+
+pytestmark = pytest.mark.slow
+
+SECONDS = 60.0
+SERVICES = ("orchestrator", "activity-worker", "timer", "gateway", "subscriber")
+
+
+@pytest.fixture(scope="module")
+def ready(brokers, tmp_path_factory):
+    """One namespace for all: each test gives back the rights that it takes."""
+    made = SecuredCluster(brokers, f"t{os.getpid()}x{os.urandom(3).hex()}", tmp_path_factory.mktemp("apart") / "ledger")
+    try:
+        made.bootstrap()
+        yield made
+    finally:
+        made.close()
+
+
+def log_of(cluster, user):
+    servers = (cluster.brokers.kafka_address("SASLTLS"),)
+    return KafkaLog(KafkaSettings(servers, cluster.security(user), f"test-{user}", replication=1, insync_min=1))
+
+
+def needed_at_start(right):
+    """What a role does before it says that it is ready; the rest is seen to be used in test_rights."""
+    if right.user not in SERVICES:
+        return False
+    if ".dead-letters" in right.name:
+        return False  # looked at later, by who deletes old ones or is asked for them
+    if right.user == "subscriber" and (right.kind != "topic" or right.name.endswith(".subscriptions")):
+        return False  # there is no subscription yet: nothing to read, no group to join
+    return right.operation in ("Read", "Describe") or right.kind == "transactional-id"
+
+
+async def test_a_service_that_lacks_a_right_says_which_and_does_not_start(ready, environment):
+    rights = [each for each in ready.rights() if needed_at_start(each)]
+    assert {each.user for each in rights} == set(SERVICES)
+    giver = ready.brokers.giver()
+    for right in rights:
+        await giver.take([right])
+        environment(ready, right.user)
+        said = await _refusal(right)
+        assert right.name in said, (str(right), said)
+        assert "perdure bootstrap --print" in said, (str(right), said)
+        await giver.give([right])
+
+
+async def _refusal(right):
+    service = Process(
+        right.user, wf.App(), read_settings(), announce=lambda told: pytest.fail(f"it is ready without {right}")
+    )
+    with pytest.raises(PerdureError) as told:
+        async with asyncio.timeout(SECONDS):
+            await service.run()
+    return str(told.value)
+
+
+async def test_somebody_of_another_namespace_sees_and_writes_nothing(ready):
+    """With every right that there is, of all roles together, on a namespace of its own."""
+    access = ready.plan()["access"]
+    elsewhere = [{**each, "name": each["name"].replace(ready.namespace, f"{ready.namespace}b")} for each in access]
+    giver = ready.brokers.giver()
+    await giver.give(rights_in(elsewhere, users=["outsider"]))
+    await _sees_and_writes_nothing(ready, "outsider")
+
+
+async def test_somebody_without_a_right_sees_and_writes_nothing(ready):
+    await _sees_and_writes_nothing(ready, "nobody")
+
+
+async def _sees_and_writes_nothing(cluster, user):
+    topics = Topics(cluster.namespace)
+    log, known = log_of(cluster, user), log_of(cluster, "bootstrap")
+    try:
+        before = [await known.bounds(topic, 0) for topic in (topics.instances, topics.history)]
+        for topic in (topics.instances, topics.history, topics.replies, topics.dead_letters):
+            for asked in (
+                log.partitions(topic),
+                log.fetch(topic, 0, 0, 10),
+                log.append([Outgoing(topic, 0, b"k", b"v")]),
+                log.delete_before(topic, 0, 1),
+            ):
+                with pytest.raises(PortError, match=f"does not let this user .*{topic}"):
+                    await asked
+        with pytest.raises(PortError, match="does not let this user"):
+            await log.open_writer(f"{cluster.namespace}.orchestrator.0.0")
+        assert [await known.bounds(topic, 0) for topic in (topics.instances, topics.history)] == before
+    finally:
+        await log.close()
+        await known.close()
+    with pytest.raises((TopicAuthorizationFailedError, ClusterAuthorizationFailedError)):
+        await cluster.send(user, {"instances": [(b"k", b"v")]})
+
+
+async def test_in_cassandra_a_role_of_another_keyspace_sees_and_writes_nothing(ready, environment):
+    ready.brokers.make_role("outsider")
+    other = ready.namespace + "b"
+    ready.brokers.statements(
+        f"CREATE KEYSPACE {other} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}",
+        f"GRANT ALL PERMISSIONS ON KEYSPACE {other} TO outsider",
+    )
+    environment(ready, "timer", cassandra="outsider")
+    with pytest.raises(PortError, match="does not let user 'outsider' do this: give it the grants"):
+        await kafka_cassandra_ports(read_settings(), "timer", "test")
+    assert Right("timer", "topic", f"{ready.namespace}.timers", False, "Read") in ready.rights()

@@ -1,0 +1,176 @@
+"""The rights that `perdure bootstrap --print` tells: enough for everything, and none too many. And no secret gets out.
+
+One day of a cluster, each service as its own user over TLS, with a kill in the middle; then what it has left. The broker
+itself is the witness: its authorizer writes down by which rule it let somebody in, and whom it refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from functools import partial
+
+import httpx
+import pytest
+
+from perdure.roles.orchestrator import OrchestratorSettings
+from tests.brokers.secured import MARK
+from tests.integration.services.test_separate_processes import completed, wait_until
+from tests.security.rights import Right, denials, rights_in, used_rights
+from tests.security.secured_cluster import SecuredCluster, start_record
+from tests.telemetry.receiver import Receiver
+
+pytestmark = pytest.mark.slow
+
+OTHERS = ("activity-worker", "timer", "gateway", "subscriber")
+TOKEN = f"{MARK}-token-of-ann-{os.urandom(8).hex()}"
+
+
+class Day:
+    """`answers`: what the gateway, the probes and the metrics have said. `receiver` has what left as traces."""
+
+    def __init__(self, cluster, receiver):
+        self.cluster = cluster
+        self.answers = []
+        self.receiver = receiver
+        self.codes = {}
+
+    def keep(self, response):
+        self.answers.append(f"{response.headers} {response.text}")
+
+
+@pytest.fixture(scope="module")
+def day(brokers, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("day")
+    cluster = SecuredCluster(brokers, f"t{os.getpid()}x{os.urandom(3).hex()}", folder / "ledger")
+    (folder / "tokens").write_text(f"ann {TOKEN}\n")
+    with Receiver() as receiver:
+        cluster.environ |= {
+            "PERDURE_GATEWAY_TOKENS_FILE": str(folder / "tokens"),
+            "PERDURE_LOG_LEVEL": "DEBUG",
+            "PERDURE_HISTORY_HOURS": "0",  # nobody follows it: it goes once it is stored
+            "PERDURE_DEAD_LETTER_DAYS": "0.0003",  # half a minute: old ones are deleted within the day
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
+        }
+        try:
+            cluster.bootstrap()
+            yield _lived(Day(cluster, receiver))
+        finally:
+            cluster.close()
+
+
+def needed(cluster):
+    """All but one: the layout is written by `perdure upgrade` only where an older release has bootstrapped."""
+    layout = f"{cluster.namespace}.layout"
+    return {each for each in cluster.rights() if (each.user, each.operation, each.name) != ("upgrade", "Write", layout)}
+
+
+def _subscribe(cluster):
+    """To a topic of somebody's, which the subscriber may read."""
+    source = f"{cluster.namespace}-source"
+    asyncio.run(cluster.make_topic(source))
+    cluster.give([Right("subscriber", "topic", source, False, "Read")])
+    makes = ("--workflow", "child", "--instance-id", "join('-', ['by-message', value.id])", "--input", "value.number")
+    done = cluster.perdure("subscriptions", "add", "source", "--topic", source, *makes, user="subscriber")
+    assert done.returncode == 0, done.stderr
+    messages = [b'{"id": "1", "number": 9}', b"no JSON: a dead letter"]
+    asyncio.run(cluster.send("admin", {"-source": [(b"k", each) for each in messages]}))
+
+
+def _lived(day):
+    cluster = day.cluster
+    _subscribe(cluster)
+    services = {role: cluster.run(role) for role in ("orchestrator", *OTHERS)}
+    told = {role: service.ready() for role, service in services.items()}
+    headers = {"dapr-api-token": TOKEN}
+    hooks = {"response": [lambda response: response.read() and day.keep(response)]}
+    with httpx.Client(base_url=told["gateway"]["gateway"], timeout=60, headers=headers, event_hooks=hooks) as http:
+        _work(cluster, http, services)
+        assert http.get("/v1/instances", headers={"dapr-api-token": f"{MARK}-guess"}).status_code == 401
+        for where in ("healthz", "readyz", "metrics"):
+            for role in OTHERS:
+                day.keep(httpx.get(f"{told[role]['probes']}/{where}", timeout=60))
+        beginning = f"{cluster.namespace}."
+        granted = needed(cluster)
+        wait_until(
+            lambda: granted <= used_rights(beginning),
+            f"used: {', '.join(sorted(map(str, granted - used_rights(beginning))))}",
+        )
+    day.codes = {role: services[role].end() for role in OTHERS}
+    return day
+
+
+def _work(cluster, http, services):
+    _start(http, "unserved", "unserved")
+    for number in range(4):
+        _start(http, "family", f"family-{number}")
+    wait_until(lambda: len(cluster.written()) >= 8, "the families are on their way")
+    assert services["orchestrator"].end(signal.SIGKILL) == -signal.SIGKILL
+    cluster.run("orchestrator").ready()
+    for number in range(4):
+        answer = http.post(f"/v1/instances/family-{number}/raise-event/go", json="now")
+        assert answer.status_code == 202, answer.text
+    with cluster.client() as client:
+        client.schedule_new_workflow("child", input=7, instance_id="by-client")
+        assert client.wait_for_workflow_completion("by-client", timeout_in_seconds=90).serialized_output == "7"
+    # So often that the orchestrator lets the log go, too: the same command again has no effect.
+    starts = [(b"by-producer", start_record("child", "8"))] * (OrchestratorSettings().delete_every + 100)
+    asyncio.run(cluster.send("producer", {"instances": starts}))
+    assert completed(http, "by-producer")["serializedOutput"] == "8"
+    assert completed(http, "by-message-1")["serializedOutput"] == "9"
+    for topic in ("instances", "activities", "timers"):
+        wait_until(partial(_replayed, cluster, http, topic), f"a dead letter of {topic} is replayed")
+    done = cluster.perdure("upgrade", "--check", user="upgrade")
+    assert done.returncode == 0, done.stderr
+    for number in range(4):
+        ended = completed(http, f"family-{number}")
+        assert (ended["runtimeStatus"], ended["serializedOutput"]) == ("COMPLETED", '[0,1,2,"now"]')
+    assert http.get("/v1/instances", params={"name": "family"}).json()["instances"]
+    events = http.get("/v1/instances/family-0/history").json()["events"]
+    assert {each["requested_by"] for each in events if each["type"] in ("WorkflowStarted", "EventRaised")} == {"ann"}
+
+
+def _replayed(cluster, http, topic):
+    """A record that nobody can read becomes a dead letter, and is sent again; old letters go, so it may take two."""
+    asyncio.run(cluster.send("admin", {topic: [(b"stranger", b"\x7f nothing that anybody can read")]}))
+    origin = f"{cluster.namespace}.{topic}"
+    answer = http.get("/v1/dead-letters", params={"origin": origin, "state": "open"})
+    assert answer.status_code == 200, answer.text
+    letters = answer.json()["letters"]
+    return letters and http.post(f"/v1/dead-letters/{letters[-1]['id']}/replay").status_code == 200
+
+
+def _start(http, workflow, instance_id):
+    answer = http.post(f"/v1/workflows/{workflow}/start", params={"instance_id": instance_id})
+    assert answer.status_code == 202, answer.text
+
+
+def test_the_rights_of_the_plan_are_enough_for_a_day_with_a_takeover_and_dead_letters(day):
+    assert day.codes == dict.fromkeys(OTHERS, 0), day.cluster.said_by_all
+    # Settings are looked at where somebody may (DescribeConfigs), with the topics that they are of.
+    refused = {
+        each for each in denials(f"{day.cluster.namespace}.") if each.split()[1] not in ("DESCRIBE", "DESCRIBE_CONFIGS")
+    }
+    assert refused == set()
+
+
+def test_each_right_of_the_plan_is_used_for_what_it_is_and_no_other_one(day):
+    assert used_rights(f"{day.cluster.namespace}.") == needed(day.cluster)
+
+
+def test_one_right_too_many_would_be_seen(day):
+    topic = f"{day.cluster.namespace}.history"
+    [more] = rights_in(
+        [{"principal": "timer", "kind": "topic", "name": topic, "prefixed": False, "operations": "Delete"}]
+    )
+    assert more not in used_rights(f"{day.cluster.namespace}.")
+
+
+def test_no_secret_is_in_anything_that_was_said_logged_answered_measured_or_traced(day):
+    said = day.cluster.said_by_all
+    assert "the gateway listens" in said
+    assert "perdure_ready" in "".join(day.answers)
+    assert day.receiver.spans
+    for text in (said, "".join(day.answers), repr(day.receiver.spans)):
+        assert MARK not in text, text[max(0, text.find(MARK) - 300) : text.find(MARK) + 100]

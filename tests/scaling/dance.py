@@ -24,6 +24,7 @@ class Dance(Scene):
     def __init__(self, kafka, cassandra, namespace, folder, **more):
         super().__init__(kafka, cassandra, namespace, folder, **more)
         self.drains = {}
+        self.cut_off = []  # what those said who did not leave in peace
         self._leaving = []
         self._address = kafka
         self.rules = rules_of(namespace, folder / "rendered")
@@ -42,12 +43,13 @@ class Dance(Scene):
     def reach(self, role, count, lag):
         """Start what is missing; tell what is too much to go, the youngest first, and none before it is ready."""
         some = self.services[role]
-        if len(some) != count:
-            self.report.note(f"lag {lag} of {role}: {len(some)} -> {count}")
+        before = len(some)
         while len(some) < count:
             self.launch(role)
         while len(some) > count and some[-1].output:
             self.tell_to_go(role)
+        if len(some) != before:
+            self.report.note(f"lag {lag} of {role}: {before} -> {len(some)}")
         self.look_after()
 
     def tell_to_go(self, role):
@@ -63,9 +65,7 @@ class Dance(Scene):
             self.drains.setdefault(role, []).append(time.monotonic() - since)
             if service.ended() != 0:
                 self.report.note(f"{role} {service.process.pid} ended with {service.process.returncode}")
-                self.cut_off = [*self.cut_off, service.said]
-
-    cut_off = ()
+                self.cut_off.append(service.said)
 
     def all_have_left(self):
         def nobody():
@@ -74,6 +74,12 @@ class Dance(Scene):
 
         self.wait_for(nobody, "everybody who was told to go has left")
         assert not self.cut_off, self.cut_off
+
+    def farewells(self):
+        return "\n".join(
+            f"  {role}: {len(seconds)} told to go, {min(seconds):.1f} to {max(seconds):.1f} s until they had left"
+            for role, seconds in self.drains.items()
+        )
 
     # -- what the dance is about --------------------------------------------------------------------------------
 
@@ -120,6 +126,7 @@ class Dance(Scene):
         """One of each, as a Deployment has it; more, and workers, by the scaler."""
         self.start("timer")
         self.start(OWNER)
+        self.scaler.forget()
         self.scaler.resume()
         self.wait_for(lambda: not left.keys() & self.pending().keys(), "timers fire that came due meanwhile")
         self.report.note(f"{len(left)} timers have fired that came due while nobody was there")
@@ -148,7 +155,4 @@ def dance(scene):
     for role in ("orchestrator", "timer", "gateway"):
         scene.tell_to_go(role)
     scene.all_have_left()
-    for role, seconds in scene.drains.items():
-        print(
-            f"  {role}: {len(seconds)} times told to go, {min(seconds):.1f} to {max(seconds):.1f} s until it had left"
-        )
+    print(scene.farewells())

@@ -19,7 +19,7 @@ CONNECTED_SECONDS = 60
 
 
 class Scaler:
-    """`hold` and `resume`, any number of times. `lags` and `counts`: by role, at the last look; `most`: ever."""
+    """`hold` and `resume`, any number of times. `lags` and `counts`: by role, at the last look; `most`: since it was told to forget."""
 
     def __init__(self, kafka, rules, fleet):
         self.lags, self.counts, self.most = {}, {}, dict.fromkeys(rules, 0)
@@ -43,6 +43,10 @@ class Scaler:
         self._acts.clear()
         with self._between:
             pass
+
+    def forget(self):
+        """`most` is of what comes."""
+        self.most = dict.fromkeys(self.most, 0)
 
     def close(self):
         self._closing.set()

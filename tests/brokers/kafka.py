@@ -85,7 +85,8 @@ def formatted(folder: Path, properties: dict[str, str], *options: str) -> list[s
     logging.write_text(LOGGING)
     cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
     start = [java, "-cp", jars, f"-Dlog4j2.configurationFile={logging}"]
-    storage = [*start, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(file), *options]
+    # One word: an id may begin with a dash, which alone would be taken for an option.
+    storage = [*start, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(file), *options]
     done = subprocess.run(storage, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
         raise BrokersUnavailable(f"Kafka's storage could not be formatted:\n{done.stdout}{done.stderr}")

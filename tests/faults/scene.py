@@ -35,8 +35,6 @@ class Scene(Fleet):
 
     members = ROLES
     """What it starts with: a role as often as there are processes of it."""
-    followed = ("history", "dead-letters")
-    """The topics whose records are kept."""
 
     def __init__(self, kafka, cassandra, namespace, folder, **more):
         super().__init__(kafka, cassandra, namespace, folder, **more)
@@ -61,7 +59,7 @@ class Scene(Fleet):
     def _begin(self):
         self._closing.append(self._cluster.close)
         self.bootstrap()
-        names = {f"{self.namespace}.{name}": self.partitions for name in self.followed}
+        names = {f"{self.namespace}.{name}": self.partitions for name in ("history", "dead-letters")}
         self._follower = Follower(self._kafka, names)
         self._closing.append(self._follower.stop)
         self._follower.start()

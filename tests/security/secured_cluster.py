@@ -15,9 +15,10 @@ from cassandra.cluster import Session
 import perdure as wf
 from perdure.adapters.cassandra import CassandraSecurity, CassandraSettings
 from perdure.adapters.cassandra.connecting import connect
-from perdure.adapters.kafka import KafkaSecurity, KafkaSettings
+from perdure.adapters.kafka import KafkaLog, KafkaSecurity, KafkaSettings
 from perdure.codec.avro import encode
 from perdure.core.commands import StartWorkflow
+from perdure.ports.log import TopicSpec
 from tests.brokers.secured import ADMIN, secrets_of
 from tests.integration.services.processes import Cluster, Service
 from tests.security.rights import Giver, rights_in
@@ -164,19 +165,30 @@ class SecuredCluster(Cluster):
         return KafkaSecurity("SASL_SSL", mechanism, user, password, ca_file=authority)
 
     async def send(self, user, records):
-        """As a program of somebody's: `records` are (key, value) by the last part of the topic's name."""
+        """As a program of somebody's: `records` are (key, value) by the last part of the topic's name; what begins with
+        a dash is no topic of the namespace.
+        """
         settings = KafkaSettings((self.brokers.kafka_address("SASLTLS"),), self.security(user), f"test-{user}")
         producer = AIOKafkaProducer(**settings.client_options(), acks="all", enable_idempotence=True)
         try:
             await producer.start()
             sent = [
-                await producer.send(f"{self.namespace}.{topic}", value, key=key)
+                await producer.send(self.namespace + (topic if topic.startswith("-") else f".{topic}"), value, key=key)
                 for topic, each in records.items()
                 for key, value in each
             ]
             await asyncio.gather(*sent)
         finally:
             await producer.stop()
+
+    async def make_topic(self, name):
+        """One of somebody's, made by the super user."""
+        servers = (self.brokers.kafka_address("SASLTLS"),)
+        log = KafkaLog(KafkaSettings(servers, self.security(ADMIN), "test-admin", replication=1, insync_min=1))
+        try:
+            await log.create_topics([TopicSpec(name, 1)])
+        finally:
+            await log.close()
 
     def make_roles(self):
         """In Cassandra, with what the plan grants to bootstrap; the rest needs the keyspace."""

@@ -17,13 +17,13 @@ import pytest
 from perdure.roles.orchestrator import OrchestratorSettings
 from tests.brokers.secured import MARK
 from tests.integration.services.test_separate_processes import completed, wait_until
-from tests.security.rights import denials, rights_in, used_rights
+from tests.security.rights import Right, denials, rights_in, used_rights
 from tests.security.secured_cluster import SecuredCluster, start_record
 from tests.telemetry.receiver import Receiver
 
 pytestmark = pytest.mark.slow
 
-ROLES = ("orchestrator", "activity-worker", "timer", "gateway")
+OTHERS = ("activity-worker", "timer", "gateway", "subscriber")
 TOKEN = f"{MARK}-token-of-ann-{os.urandom(8).hex()}"
 
 
@@ -66,9 +66,22 @@ def needed(cluster):
     return {each for each in cluster.rights() if (each.user, each.operation, each.name) != ("upgrade", "Write", layout)}
 
 
+def _subscribe(cluster):
+    """To a topic of somebody's, which the subscriber may read."""
+    source = f"{cluster.namespace}-source"
+    asyncio.run(cluster.make_topic(source))
+    cluster.give([Right("subscriber", "topic", source, False, "Read")])
+    makes = ("--workflow", "child", "--instance-id", "join('-', ['by-message', value.id])", "--input", "value.number")
+    done = cluster.perdure("subscriptions", "add", "source", "--topic", source, *makes, user="subscriber")
+    assert done.returncode == 0, done.stderr
+    messages = [b'{"id": "1", "number": 9}', b"no JSON: a dead letter"]
+    asyncio.run(cluster.send("admin", {"-source": [(b"k", each) for each in messages]}))
+
+
 def _lived(day):
     cluster = day.cluster
-    services = {role: cluster.run(role) for role in ROLES}
+    _subscribe(cluster)
+    services = {role: cluster.run(role) for role in ("orchestrator", *OTHERS)}
     told = {role: service.ready() for role, service in services.items()}
     headers = {"dapr-api-token": TOKEN}
     hooks = {"response": [lambda response: response.read() and day.keep(response)]}
@@ -76,7 +89,7 @@ def _lived(day):
         _work(cluster, http, services)
         assert http.get("/v1/instances", headers={"dapr-api-token": f"{MARK}-guess"}).status_code == 401
         for where in ("healthz", "readyz", "metrics"):
-            for role in ("activity-worker", "timer", "gateway"):
+            for role in OTHERS:
                 day.keep(httpx.get(f"{told[role]['probes']}/{where}", timeout=60))
         beginning = f"{cluster.namespace}."
         granted = needed(cluster)
@@ -84,7 +97,7 @@ def _lived(day):
             lambda: granted <= used_rights(beginning),
             f"used: {', '.join(sorted(map(str, granted - used_rights(beginning))))}",
         )
-    day.codes = {role: services[role].end() for role in ("activity-worker", "timer", "gateway")}
+    day.codes = {role: services[role].end() for role in OTHERS}
     return day
 
 
@@ -105,6 +118,7 @@ def _work(cluster, http, services):
     starts = [(b"by-producer", start_record("child", "8"))] * (OrchestratorSettings().delete_every + 100)
     asyncio.run(cluster.send("producer", {"instances": starts}))
     assert completed(http, "by-producer")["serializedOutput"] == "8"
+    assert completed(http, "by-message-1")["serializedOutput"] == "9"
     for topic in ("instances", "activities", "timers"):
         wait_until(partial(_replayed, cluster, http, topic), f"a dead letter of {topic} is replayed")
     done = cluster.perdure("upgrade", "--check", user="upgrade")
@@ -133,7 +147,7 @@ def _start(http, workflow, instance_id):
 
 
 def test_the_rights_of_the_plan_are_enough_for_a_day_with_a_takeover_and_dead_letters(day):
-    assert day.codes == dict.fromkeys(("activity-worker", "timer", "gateway"), 0), day.cluster.said_by_all
+    assert day.codes == dict.fromkeys(OTHERS, 0), day.cluster.said_by_all
     # Settings are looked at where somebody may (DescribeConfigs), with the topics that they are of.
     refused = {
         each for each in denials(f"{day.cluster.namespace}.") if each.split()[1] not in ("DESCRIBE", "DESCRIBE_CONFIGS")

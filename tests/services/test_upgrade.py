@@ -86,7 +86,7 @@ def test_the_rights_are_told():
         if each.principal == "upgrade"
     }
     assert rights == {
-        ("topic", "perdure.layout", False, "Read,Write,Describe"),
+        ("topic", "perdure.layout", False, "Read,Write"),
         ("group", "perdure.", True, "Describe"),
     }
 

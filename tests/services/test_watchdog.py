@@ -89,6 +89,21 @@ def test_a_reader_that_stands_still_is_found_within_half_as_long_again(world):
     assert world.found == "t[0] stands at 1, though it goes on to 2"
 
 
+def test_of_two_that_read_the_same_partition_the_one_that_stands_still_is_found(world):
+    """As two subscriptions to a topic do."""
+
+    async def join():
+        other = await world.log.join("another", ["t"], world.role)
+        return other.reader("t", 0)
+
+    world.write()
+    still = world.loop.drive(join())
+    world.pass_time(STALL / 2)
+    assert (world.role.read, still.position, world.found) == (1, 0, "")
+    world.pass_time(2 * STALL)
+    assert world.found == "t[0] stands at 0, though it goes on to 1"
+
+
 def test_a_quiet_partition_and_one_that_is_read_slowly_are_none_of_its_business(world):
     world.pass_time(HOUR)
     world.role.pause = STALL * 0.9

@@ -21,6 +21,7 @@ class Fact(NamedTuple):
     fields: dict[str, Any]  # of a dead letter: its headers
     value: bytes
     writer: str  # name of the process that wrote it
+    headers: tuple = ()  # of the record
 
 
 @dataclass
@@ -75,3 +76,11 @@ class Evidence:
     starts: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)  # (start, stored_to), by partition
     calm: bool = False  # nothing went wrong with any process or server
     clock_skew_us: int = 0  # the largest between two processes' clocks, or one's and the world's
+    marks: list[Fact] = field(default_factory=list)  # of dead letters that were settled; the key is "instance"
+    layouts: list[Fact] = field(default_factory=list)  # what was recorded of the namespace, by `value`
+    messages: list[Fact] = field(default_factory=list)  # of the source that is subscribed to
+    subscriptions: dict[str, dict[str, str]] = field(default_factory=dict)  # to it, by name
+    settlements: list[tuple[int, str, str, Any]] = field(default_factory=list)  # (when, request, what, Settlement)
+    registry_troubles: list[tuple[int, int]] = field(default_factory=list)  # (from, to): it could not be asked
+    behind_until_us: int = 0  # a member of the namespace's groups reads no later one until then
+    is_held_back: bool = False  # the namespace began at an earlier write version

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 
 from tests.simulation.run import play
+from tests.simulation.workload.sources import SUBSCRIPTIONS, TOPIC
 
 
 def work(value, *, seconds=0.2, failures=0, retry=None, timeout_s=0):
@@ -87,5 +89,47 @@ def ordinary():
             ],
         }
     )  # fmt: skip
+    assert outcome.sound, outcome.complaints
+    return outcome.evidence
+
+
+def published(at, framing, command, instance, fields, **more):
+    return {"at": at, "framing": framing, "command": command, "instance": instance, "fields": fields, **more}
+
+
+BUSY = {
+    "seed": 2, "seconds": 14.0, "partitions": 3, "clients": 1,
+    "ops": [{"at": 9.0, "client": 0, "verb": "state", "instance": "p-0001", "command_id": ""}],
+    "counts": {"orchestrator": 1, "activity-worker": 1, "timer": 1, "subscriber": 1},
+    "bounds": {"orchestrator": {}, "activity-worker": {}, "timer": {}},
+    "faults": [{"at": 3.0, "kind": "registry", "what": "forgets", "seconds": 2.0}],
+    "published": [
+        published(0.1, "json", "StartWorkflow", "p-0001", {"name": "plan", "input": plan("p", wait("go"))}, header_id="x-1"),
+        published(0.2, "avro", "StartWorkflow", "p-0002", {"name": "plan", "input": SHORT, "command_id": "x-2"}, astray=1),
+        published(0.3, "json", "RaiseEvent", "p-0003", {"name": "go", "data": None}),
+        published(0.4, "json", "RaiseEvent", "p-0001", {"name": "go", "data": None, "command_id": "x-4"}, garbage="no number"),
+        published(3.5, "confluent", "RaiseEvent", "p-0001", {"name": "go", "data": 1}, header_id="x-5"),
+    ],
+    "source": {
+        "topic": TOPIC, "partitions": 1, "subscriptions": SUBSCRIPTIONS,
+        "messages": [
+            {"at": 1.0, "partition": 0, "value": json.dumps({"kind": "order", "id": "o-0001", "plan": SHORT})},
+            {"at": 1.1, "partition": 0, "value": "broken"},
+            {"at": 1.2, "partition": 0, "value": json.dumps({"kind": "paid", "id": "o-0001", "data": 3})},
+        ],
+    },
+    "errands": [
+        {"at": 6.0, "operator": 0, "what": "drop", "most": 1},
+        {"at": 7.0, "operator": 0, "what": "replay", "most": 20},
+        {"at": 11.0, "operator": 1, "what": "upgrade", "most": 0},
+    ],
+    "writes": {"behind_until": 12.0},
+}  # fmt: skip
+"""With all that comes from outside."""
+
+
+@cache
+def busy():
+    outcome = play(BUSY)
     assert outcome.sound, outcome.complaints
     return outcome.evidence

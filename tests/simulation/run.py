@@ -13,6 +13,7 @@ import structlog
 
 from perdure.cli.exits import Unusable
 from tests.simulation.laws import verdict
+from tests.simulation.scenario import SERVICES
 from tests.simulation.world.ending import Ending
 from tests.simulation.world.nemesis import Nemesis
 from tests.simulation.world.world import World
@@ -77,6 +78,7 @@ async def _play(world, nemesis, ending, outcome):
     for process in list(world.processes.values()):
         process.start()
     nemesis.begin()
+    world.strangers.begin()
     await asyncio.sleep(world.scenario["seconds"])
     world.trace("world", "no more faults")
     nemesis.heal()
@@ -89,7 +91,7 @@ async def _play(world, nemesis, ending, outcome):
 
 async def _close(world):
     """Every service is told to stop, and exits in order."""
-    services = [each for each in world.processes.values() if each.role != "client" and each.running]
+    services = [each for each in world.processes.values() if each.role in SERVICES and each.running]
     exits = len(world.exits)
     for process in services:
         process.wanted = False

@@ -24,6 +24,10 @@ be written down, changed and shrunk; the seed then only decides the order of wha
 | echo | a record that a worker, a timer or an instance has sent is in the topic once more |
 | hang | a reader reads nothing more and says nothing of it |
 | join, leave | one more process of a role; one less |
+| registry | the schema registry is away, slow, or has forgotten everything, for some seconds |
+
+What comes from outside (strangers, sources, operators, an earlier write version) and what goes wrong with it is drawn from
+streams of its own: the rest of a seed's scenario is what it is without it.
 """
 
 from __future__ import annotations
@@ -31,9 +35,12 @@ from __future__ import annotations
 import random as random_of
 
 from tests.simulation.workload.operations import generate
+from tests.simulation.workload.sources import errands, source
+from tests.simulation.workload.strangers import publications
 
 ROLES = ("orchestrator", "activity-worker", "timer")
-GROUPS = {role: f"sim.{role}" for role in ROLES}
+SERVICES = (*ROLES, "subscriber")  # the last one only where there are subscriptions
+GROUPS = {role: f"sim.{role}" for role in ROLES} | {"subscriber": "sim.subscription.orders"}
 FAULTS = {
     "crash": 30, "crash_all": 4, "stop": 8, "pause": 14, "cut": 8, "slow": 4, "away": 6, "sluggish": 4, "rates": 10,
     "rebalance": 10, "miss": 8, "expel": 6, "abort": 5, "full": 3, "clock": 5, "expire": 5, "deploy": 9, "poison": 6, "echo": 10,
@@ -64,9 +71,68 @@ def scenario_of(seed, *, size=None):
     number = random.choice((0, 3, 8, 8, 16, 24))
     faults = [fault for _ in range(number) for fault in _alone_or_in_pairs(random, scenario, counts)]
     scenario["faults"] = sorted(faults, key=lambda fault: fault["at"])
-    if (retention := _retention(random_of.Random(f"retention {seed}"))) is not None:
+    random = random_of.Random(f"retention {seed}")
+    if (retention := _retention(random)) is not None:
         scenario["retention"] = retention
+        scenario["ops"] = sorted([*scenario["ops"], *_again_and_again(random, scenario)], key=lambda op: op["at"])
+        scenario["bounds"]["orchestrator"]["write_behind_s"] = random.choice((0.05, 2.0, 4.0))
+    _outside(seed, scenario)
     return scenario
+
+
+def _outside(seed, scenario):
+    """Who is there beside clients. Each of a stream of its own."""
+    seconds = scenario["seconds"]
+    random = random_of.Random(f"strangers {seed}")
+    if random.random() < 0.3:
+        scenario["published"] = publications(random, seconds=seconds, size=random.choice((5, 12, 25)))
+        _trouble(random, scenario, {"registry": 1}, random.choice((0, 1, 3)))
+    random = random_of.Random(f"sources {seed}")
+    if random.random() < 0.25:
+        scenario["source"] = source(random, seconds=seconds)
+        scenario["counts"] = {**scenario["counts"], "subscriber": random.choice((1, 2))}
+        if scenario["faults"]:
+            _trouble(random, scenario, OF_SUBSCRIBERS, random.choice((0, 2, 5)))
+    random = random_of.Random(f"operators {seed}")
+    if random.random() < (0.6 if "published" in scenario or "source" in scenario else 0.1):
+        scenario["errands"] = errands(random, seconds=seconds)
+        if scenario["faults"]:
+            _trouble(random, scenario, OF_OPERATORS, random.choice((0, 1, 3)))
+    random = random_of.Random(f"writes {seed}")
+    if random.random() < 0.2:
+        at = round(random.uniform(0, seconds), 3)
+        scenario["writes"] = {"behind_until": round(random.choice((0.0, random.uniform(0, seconds))), 3)}
+        upgrade = {"at": at, "operator": 0, "what": "upgrade"}
+        scenario["errands"] = sorted([*scenario.get("errands", ()), upgrade], key=lambda each: each["at"])
+
+
+OF_SUBSCRIBERS = {
+    "crash": 8,
+    "pause": 4,
+    "stop": 2,
+    "cut": 2,
+    "hang": 3,
+    "rebalance": 4,
+    "expel": 3,
+    "leave": 1,
+    "abort": 1,
+}
+OF_OPERATORS = {"crash": 6, "pause": 2, "cut": 1}
+
+
+def _trouble(random, scenario, kinds, count):
+    """What goes wrong with these in particular, among the rest."""
+    role = {id(OF_SUBSCRIBERS): "subscriber", id(OF_OPERATORS): "operator"}.get(id(kinds), "")
+    numbers = scenario["counts"].get(role, 2)
+    faults = list(scenario["faults"])
+    for _ in range(count):
+        kind = random.choices(list(kinds), list(kinds.values()))[0]
+        fault = {"at": round(random.uniform(0.2, scenario["seconds"]), 3), "kind": kind}
+        fault.update(_MORE[kind](random, scenario, dict.fromkeys(ROLES, 1)))
+        if role and "role" in fault:
+            fault |= {"role": role} | ({"number": random.randrange(numbers)} if "number" in fault else {})
+        faults.append(fault)
+    scenario["faults"] = sorted(faults, key=lambda fault: fault["at"])
 
 
 def _retention(random):
@@ -81,6 +147,23 @@ def _retention(random):
         "history_s": random.choice((0.0, 10.0, 20.0)),
         "dead_letters_s": random.choice((0.0, 8.0)),
     }
+
+
+def _again_and_again(random, scenario):
+    """An id whose runs end soon and follow one another about as fast as they grow old: what was seen of one meets the next."""
+    for number in range(random.choice((0, 2, 4))):
+        client, instance, at = random.randrange(scenario["clients"]), f"r-{number:04}", random.uniform(0, 4)
+        for run in range(12):
+            steps = [{"do": "event", "name": "never", "timeout_s": None}]
+            start = {"workflow": "plan", "input": {"label": f"{instance}-{run}", "steps": steps}, "delay_s": 0}
+            end = {"recursive": True, "output": "stopped"}
+            lasts = random.uniform(0.05, 0.5)
+            for after, verb, more in ((0, "start", start), (lasts, "terminate", end)):
+                op = {"at": round(at + after, 3), "client": client, "verb": verb, "instance": instance}
+                yield {**op, "command_id": f"{instance}-{run}-{verb}", **more}
+            at += lasts + random.uniform(0.3, 3.0)
+            if at > scenario["seconds"]:
+                break
 
 
 def _bounds(random):
@@ -182,4 +265,5 @@ _MORE = {
     "hang": lambda r, s, c: {"role": r.choice(ROLES), "number": r.randrange(1 << 30)},
     "join": lambda r, s, c: {"role": r.choices(ROLES, (4, 2, 2))[0], "seconds": _seconds(r)},
     "leave": lambda r, s, c: {**_process(r, c), "seconds": _seconds(r)},
+    "registry": lambda r, s, c: {"what": r.choice(("away", "away", "slow", "forgets")), "seconds": _seconds(r)},
 }  # fmt: skip

@@ -72,7 +72,9 @@ def shrunk(scenario, complaints, tell=lambda text: None):
     work = Shrinking(scenario, complaints, tell)
     for _ in range(2):
         work.without("faults")
-        work.without("ops")
+        for name in ("published", "errands", "ops"):
+            if name in work.best:
+                work.without(name)
         work.simpler()
     return work.best
 

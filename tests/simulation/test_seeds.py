@@ -13,6 +13,7 @@ from tests.simulation.laws import shown
 from tests.simulation.run import play
 from tests.simulation.scenario import FAULTS, scenario_of
 from tests.simulation.workload.plans import children
+from tests.simulation.workload.strangers import FRAMINGS, GARBAGE
 
 SEEDS = int(os.environ.get("PERDURE_SIMULATION_SEEDS", "1200"))
 """About three minutes on two cores; `make simulate` plays others, as long as you like."""
@@ -75,6 +76,12 @@ REACHED = {
         "delete sim.activities",
     ),
     "an earlier marker goes on from the store": ("history's tail is gone",),
+    "a schema is waited for": ("the schema registry does not answer",),
+    "a schema is not had": ("the schema registry is away",),
+    "a subscription's writer is fenced": ("a subscription's writer was fenced",),
+    "a message fits no command": ("a message fits no command",),
+    "a dead letter is settled": ("a dead letter is settled", "'replayed'", "'dropped'", "'LetterSettled'"),
+    "a write version is raised": ("the namespace's write version is raised",),
 }
 
 
@@ -95,7 +102,7 @@ def test_simulations_reach_what_they_are_for_and_most_of_it_ends_well():
 def test_every_kind_of_fault_operation_and_step_is_generated():
     scenarios = [scenario_of(seed) for seed in range(200)]
     faults = {fault["kind"] for scenario in scenarios for fault in scenario["faults"]}
-    assert faults == set(FAULTS)
+    assert faults == {*FAULTS, "registry"}
     ops = [op for scenario in scenarios for op in scenario["ops"]]
     verbs = {op["verb"] for op in ops}
     assert verbs == {"start", "raise", "pause", "resume", "terminate", "purge", "rerun", "wait", "state"}
@@ -105,3 +112,20 @@ def test_every_kind_of_fault_operation_and_step_is_generated():
     }  # fmt: skip
     assert set(steps) == wanted
     assert any(children(op["input"]) for op in ops if "input" in op)
+
+
+def test_everything_that_comes_from_outside_is_generated():
+    scenarios = [scenario_of(seed) for seed in range(200)]
+    published = [message for scenario in scenarios for message in scenario.get("published", ())]
+    assert {message["framing"] for message in published} == set(FRAMINGS)
+    assert {message["command"] for message in published} == {"StartWorkflow", "RaiseEvent"}
+    spoilt = {(message["framing"], message["garbage"]) for message in published if "garbage" in message}
+    assert spoilt == {(framing, what) for framing, kinds in GARBAGE.items() for what in kinds}
+    assert all(any(more in message for message in published) for more in ("header_id", "copies", "astray"))
+    troubles = [fault for scenario in scenarios for fault in scenario["faults"]]
+    assert {fault["what"] for fault in troubles if fault["kind"] == "registry"} == {"away", "slow", "forgets"}
+    hit = {(fault["role"], fault["kind"]) for fault in troubles if fault.get("role") in ("subscriber", "operator")}
+    assert hit >= {("subscriber", "crash"), ("subscriber", "hang"), ("subscriber", "pause"), ("operator", "crash")}
+    errands = [errand for scenario in scenarios for errand in scenario.get("errands", ())]
+    assert {errand["what"] for errand in errands} == {"replay", "drop", "upgrade"}
+    assert any(scenario["writes"]["behind_until"] for scenario in scenarios if "writes" in scenario)

@@ -7,7 +7,8 @@ import time
 from functools import cache
 
 from perdure.codec.versions import newest, schemas_of
-from tests.faults.fleet import PATIENCE_SECONDS
+from tests.faults.fleet import PARTITIONS, PATIENCE_SECONDS
+from tests.faults.follower import Follower
 from tests.faults.records import HEADER_BYTES
 from tests.faults.scene import Scene
 
@@ -24,7 +25,6 @@ class Rolling(Scene):
     """What is started runs `release`; None is this tree, with the faults planted there."""
 
     members = ("orchestrator", "orchestrator", "activity-worker", "timer", "gateway")
-    followed = ("history", "dead-letters", "instances")
 
     def __init__(self, kafka, cassandra, namespace, folder, *, before, planted=None, **more):
         super().__init__(kafka, cassandra, namespace, folder, **more)
@@ -35,6 +35,9 @@ class Rolling(Scene):
     def bootstrap(self):
         done = self._cluster.perdure("bootstrap", "--development", **self.before.environ)
         assert done.returncode == 0, done.stderr
+        self._commands = Follower(self._kafka, {f"{self.namespace}.instances": PARTITIONS}, gaps_allowed=True)
+        self._closing.append(self._commands.stop)
+        self._commands.start()
 
     def launch(self, role, **environ):
         old = self.release is not None
@@ -65,7 +68,9 @@ class Rolling(Scene):
 
     def newer_records(self):
         """How many commands are written by schemas that the release before does not know."""
-        known, records = _headers(self.before.writes), self._follower.records[f"{self.namespace}.instances"]
+        if self._commands.failure is not None:
+            raise self._commands.failure
+        known, records = _headers(self.before.writes), self._commands.records[f"{self.namespace}.instances"]
         return sum(bytes(each.value[:HEADER_BYTES]) not in known for each in records)
 
     def work_goes_on(self):

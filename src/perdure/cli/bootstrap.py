@@ -20,7 +20,11 @@ class NotAsNeeded(PerdureError):
 def bootstrap(
     partitions: Annotated[
         int | None,
-        typer.Option(min=1, help="Of every topic, for ever. Else PERDURE_PARTITIONS, else 16.", show_default=False),
+        typer.Option(
+            min=1,
+            help="Of every topic; `perdure grow` adds some later. Else PERDURE_PARTITIONS, else 4.",
+            show_default=False,
+        ),
     ] = None,
     queue: Annotated[
         list[str] | None, typer.Option("--queue", help="A task queue besides the default one; may be repeated.")

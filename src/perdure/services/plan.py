@@ -137,7 +137,7 @@ def access_of(topics: Topics) -> list[Access]:
 
 def grants_of(keyspace: str) -> list[str]:
     """In Cassandra whoever creates a keyspace may do everything with it; nobody else needs to create."""
-    readers = ("orchestrator", "activity-worker", "timer", "gateway")
+    readers = ("orchestrator", "activity-worker", "timer", "gateway", "subscriber")
     return [
         "GRANT CREATE ON ALL KEYSPACES TO bootstrap",
         *(f'GRANT SELECT ON KEYSPACE {keyspace} TO "{role}"' for role in readers),

@@ -34,7 +34,7 @@ __all__ = [
 
 PARTITIONS_DEFAULT: Final = 4
 """Enough for four orchestrators; each partition costs a producer, and commits of its own (docs/performance.md).
-The count cannot be changed later: ids would move."""
+More can be added later, while no orchestrator runs (`perdure grow`)."""
 
 HEALTH_PORTS: Final = {
     "orchestrator": 9401,

@@ -37,7 +37,6 @@ Held = Callable[[str, int], str]
 
 @dataclass(slots=True)
 class _Seen:
-    reader: WatchedReader
     position: int
     behind_since: float | None = None  # when it was first seen that there is more to read
 
@@ -50,7 +49,7 @@ class Watchdog:
         self._log = log_
         self._held = held
         self._stall_s = stall_s
-        self._seen: dict[tuple[str, int], _Seen] = {}
+        self._seen: dict[WatchedReader, _Seen] = {}  # several subscriptions may read the same
         self._silent_since: float | None = None
 
     async def run(self) -> str:
@@ -59,8 +58,7 @@ class Watchdog:
         while True:
             await asyncio.sleep(pause)
             readers = self._log.readers
-            present = {(each.topic, each.partition) for each in readers}
-            self._seen = {place: seen for place, seen in self._seen.items() if place in present}
+            self._seen = {reader: self._seen[reader] for reader in readers if reader in self._seen}
             began = asyncio.get_running_loop().time()
             found = await asyncio.gather(*(self._look(each) for each in readers), return_exceptions=True)
             failed = next((each for each in found if isinstance(each, BaseException)), None)
@@ -73,9 +71,9 @@ class Watchdog:
     async def _look(self, reader: WatchedReader) -> str:
         """What stands still; "" if this does not. Raises what the log raises, TimeoutError if it does not answer."""
         place, position = (reader.topic, reader.partition), reader.position
-        seen = self._seen.get(place)
-        if seen is None or seen.reader is not reader or seen.position != position or self._is_held(reader):
-            self._seen[place] = _Seen(reader, position)
+        seen = self._seen.get(reader)
+        if seen is None or seen.position != position or self._is_held(reader):
+            self._seen[reader] = _Seen(position)
             return ""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):

@@ -22,7 +22,19 @@ def breaks(*laws):
 def doctored(doctor):
     """The ordinary evidence, with this wrong in it."""
     evidence = copy(ordinary())
-    for name in ("history", "commands", "activities", "timers", "dead_letters", "replies", "poison", "deletions"):
+    for name in (
+        "history",
+        "commands",
+        "activities",
+        "timers",
+        "dead_letters",
+        "replies",
+        "poison",
+        "deletions",
+        "marks",
+        "messages",
+        "layouts",
+    ):
         setattr(evidence, name, list(getattr(evidence, name)))
     for name in ("ledger", "answers", "rows", "events", "left", "ops", "deployments"):
         setattr(evidence, name, deepcopy(getattr(evidence, name)))

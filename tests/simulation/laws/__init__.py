@@ -29,6 +29,7 @@ from tests.simulation.laws.effects import (
     timers_of_what_has_ended_are_cancelled,
     what_was_decided_is_sent_once,
 )
+from tests.simulation.laws.forwarding import what_came_astray_is_sent_home_once
 from tests.simulation.laws.histories import (
     each_step_ends_once,
     histories_are_gapless_chains,
@@ -37,7 +38,12 @@ from tests.simulation.laws.histories import (
     times_are_those_of_clocks,
 )
 from tests.simulation.laws.known import Known
-from tests.simulation.laws.letters import dead_letters_are_the_poison
+from tests.simulation.laws.letters import (
+    dead_letters_are_the_poison,
+    letters_are_settled_once,
+    operators_are_told_what_was_settled,
+    what_is_not_read_had_no_schema,
+)
 from tests.simulation.laws.liveness import everything_ends, nothing_leaks
 from tests.simulation.laws.money import money_is_conserved
 from tests.simulation.laws.plans import (
@@ -51,7 +57,9 @@ from tests.simulation.laws.referee import (
     commands_are_decided_in_the_order_of_the_log,
     commands_are_decided_once_and_right,
 )
+from tests.simulation.laws.sources import each_message_counts_once
 from tests.simulation.laws.stored import the_store_equals_the_log
+from tests.simulation.laws.versions import nothing_newer_is_written_before_the_upgrade
 
 __all__ = ["LAWS", "shown", "verdict"]
 
@@ -83,6 +91,12 @@ LAWS = (
     markers_move_forward,
     the_store_equals_the_log,
     dead_letters_are_the_poison,
+    what_is_not_read_had_no_schema,
+    letters_are_settled_once,
+    operators_are_told_what_was_settled,
+    what_came_astray_is_sent_home_once,
+    each_message_counts_once,
+    nothing_newer_is_written_before_the_upgrade,
     instances_are_purged_at_their_age,
     what_is_old_is_purged_in_the_end,
     what_is_let_go_of_is_old_and_stored,

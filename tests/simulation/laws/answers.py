@@ -174,6 +174,8 @@ def commands_are_clients_or_the_engines(known):
             continue
         if fact.name == "PurgeWorkflow" and fact.fields["requested_by"] == "retention":
             continue  # laws/ages.py asks of those
+        if fact.fields["command_id"].startswith("sub/"):
+            continue  # laws/sources.py asks of those
         command_id = fact.fields["command_id"]
         ops = asked.get((fact.instance, command_id), unnamed)
         if fact.fields.get("rerun_of") and not _repeats(known, fact):

@@ -212,9 +212,14 @@ def _recover(life, command, fields, origin, versions):
     return Decision(events=[("WorkflowRecovered", {"fingerprint": fields["fingerprint"]})])
 
 
+def _reissue(life, command, fields, origin, versions):
+    return _stale(life, fields["run"], life.generation) or Decision(events=[])
+
+
 RULES = {
     "StartWorkflow": _start, "RaiseEvent": _raise, "SuspendWorkflow": _suspend, "ResumeWorkflow": _resume,
     "TerminateWorkflow": _terminate, "PurgeWorkflow": _purge, "CompleteActivity": _complete("Activity"),
     "FailActivity": _fail("Activity"), "CompleteChild": _complete("Child"), "FailChild": _fail("Child"),
     "FireTimer": _fire, "BeginGeneration": _begin, "RecoverWorkflow": _recover,
+    "ReissueSteps": _reissue,
 }  # fmt: skip

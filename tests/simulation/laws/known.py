@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -13,12 +14,14 @@ from tests.simulation.model import read, stand
 CLIENTS = {"StartWorkflow", "RaiseEvent", "SuspendWorkflow", "ResumeWorkflow", "TerminateWorkflow", "PurgeWorkflow"}
 COMMANDS = CLIENTS | {
     "CompleteActivity", "FailActivity", "CompleteChild", "FailChild", "FireTimer", "BeginGeneration", "RecoverWorkflow",
+    "ReissueSteps",
 }  # fmt: skip
 VERBS = {
     "StartWorkflow": ("start", "rerun"), "RaiseEvent": ("raise",), "SuspendWorkflow": ("pause",),
     "ResumeWorkflow": ("resume",), "TerminateWorkflow": ("terminate",), "PurgeWorkflow": ("purge",),
 }  # fmt: skip
 OTHERS = {"stranger", "echo"}  # who write what the engine did not: garbage, misrouted commands, records once more
+COMMANDS_TOPIC = "sim.instances"
 OVER = {"WorkflowCompleted", "WorkflowFailed", "WorkflowTerminated", "WorkflowPurged"}
 
 
@@ -79,9 +82,8 @@ class Known:
     def commands(self):
         """By partition, in order; without the world's own garbage, some of which may look like commands."""
         found = {partition: [] for partition in range(self.evidence.partitions)}
-        poison = set(self.evidence.poison)
         for fact in self.evidence.commands:
-            if fact.value not in poison:
+            if fact.value not in self.poison:
                 found[fact.partition].append(fact)
         return found
 
@@ -112,6 +114,34 @@ class Known:
             fact for facts in self.commands.values() for fact in facts
             if fact.name in COMMANDS and (fact.partition, fact.offset) not in decided
         ]  # fmt: skip
+
+    @cached_property
+    def letters(self):
+        """Dead letters by where they say that they come from: (topic, partition, offset)."""
+        found = defaultdict(list)
+        for fact in self.evidence.dead_letters:
+            topic, partition, offset = fact.fields.get("perdure-origin", "?/-1/-1").rsplit("/", 2)
+            found[topic, int(partition), int(offset)].append(fact)
+        return dict(found)
+
+    @cached_property
+    def poison(self):
+        return set(self.evidence.poison)
+
+    @cached_property
+    def sources(self):
+        return {each["topic"] for each in self.evidence.subscriptions.values()}
+
+    def told_by(self, mark):
+        """What a dead letter's mark says."""
+        return json.loads(mark.value)
+
+    def is_unread(self, command):
+        """It is in Confluent's framing, and a dead letter says that its schema could not be had."""
+        letters = self.letters.get((COMMANDS_TOPIC, command.partition, command.offset), ())
+        return command.value[:1] == b"\0" and any(
+            fact.fields["perdure-reason"].startswith(("schema ", "the registry has no schema")) for fact in letters
+        )
 
     @cached_property
     def refereed(self):

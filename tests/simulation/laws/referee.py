@@ -27,13 +27,16 @@ CODE = {
 }  # fmt: skip
 
 
+UNREAD = "unread"  # the schema that it was written with could not be had
+
+
 @dataclass
 class Outcome:
     """What became of one command."""
 
     command: Fact
     marker: Fact  # of the batch that decided it
-    reason: str  # "" accepted, "misrouted", or why it was refused
+    reason: str  # "" accepted, "misrouted", UNREAD, or why it was refused
     events: list[Fact]  # its own; none: refused, or a repeat
 
 
@@ -78,6 +81,9 @@ class Referee:
                 continue
             if home(instance, self.known.evidence.partitions) != command.partition:
                 self._outcome(command, batch, "misrouted", [])
+                continue
+            if self.known.is_unread(command):
+                self._outcome(command, batch, UNREAD, [])
                 continue
             self._code(life, events)
             self._recovery(life, command, events)
@@ -218,10 +224,12 @@ def a_command_id_counts_once(known):
 
 
 def commands_are_decided_in_the_order_of_the_log(known):
-    """Those of one instance, over batches too. A command that came to the wrong partition is decided at its home."""
+    """Those of one instance, over batches too. A command that came to the wrong partition is decided at its home; one that could
+    not be read has no effect, and no place among the others.
+    """
     decided = defaultdict(list)
     for outcome in known.refereed.outcomes.values():
-        if outcome.reason != "misrouted":
+        if outcome.reason not in ("misrouted", UNREAD):
             command = outcome.command
             decided[command.partition, command.instance].append((outcome.marker.offset, command.offset, command))
     for outcomes in decided.values():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from perdure.client.client import AsyncWorkflowClient
 from perdure.client.errors import CommandRejected
 from perdure.client.log_transport import LogTransport
 from perdure.core.errors import PerdureError
+from perdure.services.write_version import learn_write_version
 from tests.simulation.evidence import Answer
 from tests.simulation.world.services import TOPICS, open_ports
 
@@ -47,7 +49,10 @@ class Desk:
     async def open(self):
         while True:
             ports = self.ports = open_ports(self.process)
-            transport = LogTransport(ports.log, ports.store, TOPICS, ports.entropy, ports.clock)
+            learn = partial(learn_write_version, ports.log, TOPICS, ports.encode) if self.world.learns else None
+            transport = LogTransport(
+                ports.log, ports.store, TOPICS, ports.entropy, ports.clock, encode=ports.encode, learn=learn
+            )
             transport.on_end = self._ended
             self.client = AsyncWorkflowClient(transport)
             try:

@@ -10,9 +10,12 @@ from perdure.core.commands import RaiseEvent, ResumeWorkflow
 from perdure.core.errors import PerdureError
 from tests.faults.records import decode
 from tests.simulation.evidence import Answer, Evidence, Fact
+from tests.simulation.framings import opened
 from tests.simulation.model import read, stand
-from tests.simulation.scenario import ROLES
+from tests.simulation.scenario import SERVICES
+from tests.simulation.world.operators import unfinished
 from tests.simulation.world.services import TOPICS
+from tests.simulation.world.strangers import unread
 
 ROUND_S = 20.0
 ROUNDS_MAX = 120
@@ -22,7 +25,7 @@ CACHED_OVER_MAX = 12
 OVER = {"WorkflowCompleted", "WorkflowFailed", "WorkflowTerminated", "WorkflowPurged"}
 KINDS = {
     "instances": "commands", "history": "history", "activities": "activities", "timers": "timers",
-    "dead-letters": "dead_letters", "replies": "replies",
+    "dead-letters": "dead_letters", "replies": "replies", "dead-letters.marks": "marks", "layout": "layouts",
 }  # fmt: skip
 
 
@@ -61,7 +64,8 @@ class Ending:
 
     def _unanswered(self):
         answers = self.world.answers
-        return [i for i, op in enumerate(self.world.ops) if i not in answers or not answers[i].answered_us]
+        found = [i for i, op in enumerate(self.world.ops) if i not in answers or not answers[i].answered_us]
+        return [*found, *unfinished(self.world), *unread(self.world, TOPICS)]
 
     def _help(self, instance, facts):
         suspended = False
@@ -106,7 +110,14 @@ class Ending:
             finished=finished, ended_us=world.now_us(), deployments=world.deployments, poison=world.poison,
             ages=world.settings.ages, record_ages=record_ages(world.settings), deletions=world.deletions, starts=self.starts(),
             calm=not world.scenario["faults"], clock_skew_us=max(world.skews_us) - min(world.skews_us), left=self.left(),
+            settlements=world.settlements, is_held_back="writes" in world.scenario,
+            behind_until_us=world.start_us + int(world.scenario.get("writes", {"behind_until": 0})["behind_until"] * 1e6),
+            registry_troubles=[(since, to or world.now_us()) for since, to in world.registry_log],
         )  # fmt: skip
+        if source := world.scenario.get("source"):
+            found.subscriptions = source["subscriptions"]
+            partitions = world.broker.topics[source["topic"]]
+            found.messages = [fact_of(entry) for each in partitions for entry in each.committed()]
         for topic, name in KINDS.items():
             partitions = world.broker.topics[f"sim.{topic}"]
             getattr(found, name).extend(fact_of(entry) for each in partitions for entry in each.committed())
@@ -132,9 +143,10 @@ class Ending:
         """What should be empty at rest, and whatever is in it."""
         world, left = self.world, {}
         for process in world.processes.values():
-            role = getattr(process.service, "role", None) if process.role in ROLES and process.running else None
+            serves = process.role in SERVICES
+            role = getattr(process.service, "role", None) if serves and process.running else None
             if role is None:
-                left[f"{process.place} does not serve"] = [process.name] if process.role in ROLES else []
+                left[f"{process.place} does not serve"] = [process.name] if serves else []
                 continue
             for name, things in _LEFT[process.role](role).items():
                 left[f"{process.place}: {name}"] = list(things)
@@ -143,6 +155,8 @@ class Ending:
         ]  # fmt: skip
         left["transactions that are open"] = list(world.broker._open)
         left["positions behind the end"] = list(self._behind())
+        left["messages that no subscription has taken"] = list(unread(world, TOPICS))
+        left["errands that are not done"] = unfinished(world)
         return left
 
     def _behind(self):
@@ -173,6 +187,7 @@ def _left_of_orchestrator(role):
             continue
         memory, behind = tenure.memory, tenure.behind
         left[f"partition {number}, parked"] = memory.parked
+        left[f"partition {number}, held for a schema"] = tenure.gatherer._holding._held
         left[f"partition {number}, pinned"] = memory.pinned
         left[f"partition {number}, tail"] = memory.tail
         left[f"partition {number}, questions"] = memory._asked
@@ -207,6 +222,7 @@ def _left_of_timer(role):
 
 _LEFT = {
     "orchestrator": _left_of_orchestrator, "activity-worker": _left_of_worker, "timer": _left_of_timer,
+    "subscriber": lambda role: {"trouble": [role.service.trouble] if role.service.trouble else []},
 }  # fmt: skip
 
 
@@ -216,12 +232,19 @@ def fact_of(entry):
     if record.topic == TOPICS.dead_letters:
         fields = {header: value.decode(errors="replace") for header, value in record.headers}
     try:
-        name, decoded = decode(record.value)
+        name, decoded = _read(record)
         fields = {**decoded, **fields}
-    except (KeyError, EOFError, ValueError, IndexError):
+    except (KeyError, EOFError, ValueError, IndexError, AttributeError, TypeError):
         pass
     try:
         key = record.key.decode()
     except UnicodeDecodeError:  # a record that is nobody's
         key, name = "", ""
-    return Fact(record.partition, record.offset, entry.committed_us, key, name, fields, record.value, entry.writer)
+    headers = tuple(record.headers)
+    return Fact(
+        record.partition, record.offset, entry.committed_us, key, name, fields, record.value, entry.writer, headers
+    )
+
+
+def _read(record):
+    return opened(record.value, record.headers) if record.topic == TOPICS.instances else decode(record.value)

@@ -232,6 +232,19 @@ class Nemesis:
 
         self._lasts(fault, undo)
 
+    def _registry(self, fault):
+        world, what = self.world, fault["what"]
+        since = world.now_us()
+        world.registry_troubles.append(what)
+        world.registry_log.append([since, 0])
+        place = len(world.registry_log) - 1
+
+        def undo():
+            world.registry_troubles.remove(what)
+            world.registry_log[place][1] = world.now_us()
+
+        self._lasts(fault, undo)
+
     def _abort(self, fault):
         self.world.broker.abort_some()
 

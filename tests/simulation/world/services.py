@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from perdure.assembly import Ports
+from perdure.codec.encoder import Encoder
+from perdure.codec.versions import OLDEST, newest
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock, Entropy
 from perdure.roles.activities import ActivitySettings
@@ -15,15 +17,17 @@ from perdure.roles.activities.slots import InlineSlots
 from perdure.roles.orchestrator import InlineDecider
 from perdure.roles.timers import TimerSettings
 from perdure.services.process import Process as Service
-from perdure.services.roles import OrchestratorRole, TimerRole, WorkerRole
+from perdure.services.roles import OrchestratorRole, SubscriberRole, TimerRole, WorkerRole
 from perdure.services.settings import ServiceSettings
 from tests.simulation.workload.programs import make_app
 from tests.simulation.world.log import SimulatedLog
 from tests.simulation.world.network import Host
 from tests.simulation.world.stores import SimulatedHistoryStore, SimulatedTimerStore
+from tests.simulation.world.strangers import Registry
 
 NAMESPACE = "sim"
 TOPICS = Topics(NAMESPACE)
+PATIENCE_S = 6.0  # with a schema registry that does not answer
 
 
 class ProcessClock(Clock):
@@ -58,12 +62,16 @@ class NoProbes:
 
 
 def open_ports(process):
-    """What one life of a role stands on."""
+    """What one life of a role stands on. A namespace whose write version is no matter is written at the newest one."""
     world, host = process.world, Host(process.world, process)
     process.hosts.append(host)
     log = SimulatedLog(host)
     store, timers = SimulatedHistoryStore(host, world.store), SimulatedTimerStore(host, world.timers)
-    return Ports(log, store, timers, ProcessClock(process), ProcessEntropy(process.random), log.close)
+    return Ports(
+        log, store, timers, ProcessClock(process), ProcessEntropy(process.random), log.close,
+        registry=Registry(host) if "published" in world.scenario else None,
+        encode=Encoder(OLDEST if "writes" in world.scenario else newest()),
+    )  # fmt: skip
 
 
 class Orchestrator(OrchestratorRole):
@@ -81,7 +89,7 @@ def roles_with(bounds):
     orchestrator = type("Orchestrator", (Orchestrator,), {"bounds": bounds["orchestrator"]})
     worker = type("Worker", (Worker,), {"bounds": bounds["activity-worker"]})
     timer = type("Timer", (TimerRole,), {"bounds": bounds["timer"]})
-    return {"orchestrator": orchestrator, "activity-worker": worker, "timer": timer}
+    return {"orchestrator": orchestrator, "activity-worker": worker, "timer": timer, "subscriber": SubscriberRole}
 
 
 def bounds_of(given):
@@ -123,5 +131,5 @@ def settings_for(partitions, retention=None):
         log="kafka://simulated:1", store="cassandra://simulated:1/simulated", namespace=NAMESPACE, partitions=partitions,
         stall_seconds=10, start_seconds=60, drain_seconds=15, health_port=0,
         retain=kept["retain"], retain_per_second=kept["per_second"], history_hours=kept["history_s"] / 3_600,
-        dead_letter_days=kept["dead_letters_s"] / 86_400,
+        dead_letter_days=kept["dead_letters_s"] / 86_400, schema_registry_seconds=PATIENCE_S,
     )  # fmt: skip

@@ -10,19 +10,22 @@ from perdure.assembly import topic_specs
 from perdure.ports.log import Outgoing, TopicSpec
 from perdure.services.layout import Layout, layout_topic
 from tests.simulation.evidence import Deletion
-from tests.simulation.scenario import GROUPS, ROLES
+from tests.simulation.scenario import GROUPS, SERVICES
 from tests.simulation.world.broker import SESSION_S, Broker
 from tests.simulation.world.cells import CellStore
 from tests.simulation.world.clients import client_main
 from tests.simulation.world.loop import SimulationLoop
 from tests.simulation.world.network import JOURNEY_S, Rates
+from tests.simulation.world.operators import operator_main
 from tests.simulation.world.process import RESTART_S, Process
 from tests.simulation.world.services import NAMESPACE, TOPICS, bounds_of, roles_with, service_main, settings_for
+from tests.simulation.world.strangers import Strangers, declare
 
 START_US = 1_767_225_600_000_000
 HEARTBEAT_S = 2.0
 SOON_S = 10.0
 AGAIN_S_MAX = 30.0
+OPERATORS = (0, 1)
 
 
 class World:
@@ -33,6 +36,7 @@ class World:
         self.scenario = scenario
         self.ops = scenario["ops"]
         self.partitions = scenario["partitions"]
+        self.learns = "writes" in scenario  # clients ask for the namespace's write version
         self.random = random_of.Random(f"world {self.seed}")
         self.loop = SimulationLoop(random_of.Random(f"order {self.seed}"))
         self.loop.on_complaint = lambda text: self.trace("asyncio", text)
@@ -54,18 +58,25 @@ class World:
         self.deletions = []
         self.exits = []  # (process, error)
         self.skews_us = [0]
+        self.registry_troubles = []  # names of those that last
+        self.registry_log = []  # (from, to) by the world's clock: when it could not be asked; to 0: still
+        self.settlements = []  # what operators were told: (when, request, what, Settlement)
+        self.chosen, self.errands_done = {}, set()  # of operators' errands, by number
+        self.strangers = Strangers(self)
         self._down, self._slow = {}, {}
         self.processes = {}
         self._make_processes()
 
     def _make_processes(self):
         self.serve = service_main(self, roles_with(self.bounds))
-        for role in ROLES:
-            for number in range(self.scenario["counts"][role]):
+        for role in SERVICES:
+            for number in range(self.scenario["counts"].get(role, 0)):
                 self.add(role, number)
         for number in range(self.scenario["clients"]):
             process = Process(self, "client", number, client_main(self, number))
             self.processes[process.role, number] = process
+        for number in OPERATORS if "errands" in self.scenario else ():
+            self.processes["operator", number] = Process(self, "operator", number, operator_main(self, number))
 
     def add(self, role, number):
         process = self.processes[role, number] = Process(self, role, number, self.serve)
@@ -77,6 +88,8 @@ class World:
         layout = Layout(self.partitions)
         value = f'{{"partitions": {layout.partitions}, "form": {layout.form}}}'.encode()
         self.broker.append([Outgoing(layout_topic(TOPICS), 0, NAMESPACE.encode(), value)], "bootstrap")
+        if "source" in self.scenario:
+            declare(self, TOPICS)
 
     # -- time and what is written down ------------------------------------------------------------------------
 

@@ -55,4 +55,25 @@ FOUND = {
     "refused_purges_for_age_are_dead_letters": 12,
     "history_goes_before_its_age": 3,
     "old_history_goes_unstored": 3,
+    "the_header_with_the_command_id_is_ignored": 0,
+    "held_commands_are_passed_by_later_ones": 3,
+    "what_is_held_is_not_listed": 3,
+    "commands_do_not_wait_for_their_schema": 2,
+    "ids_are_used_again_for_anybody": 212,
+    "positions_are_stored_before_the_commands": 30,
+    "commands_are_written_before_the_positions": 30,
+    "messages_that_fit_nothing_are_dropped": 2,
+    "a_replay_is_sent_before_its_mark": 0,
+    "marks_are_not_read_again": 5,
+    "nobody_is_held_back": 18,
+    "an_upgrade_waits_for_nobody": 29,
+    "readers_of_one_partition_are_watched_as_one": 109,
 }
+
+FOUND_BY_LOSING = {
+    "activities_are_not_asked_for_anew": 2,
+    "timers_are_not_asked_for_anew": 12,
+    "pauses_are_not_asked_for_anew": 38,
+    "children_are_not_asked_for_anew": 38,
+}
+"""In worlds whose log is lost (`losing.py`), which ordinary seeds are not."""

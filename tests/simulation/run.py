@@ -52,7 +52,7 @@ def play(scenario):
     began = time.process_time()
     world = World(scenario)
     outcome = Outcome(scenario["seed"])
-    with _quiet(world):
+    with quiet(world):
         nemesis = Nemesis(world)
         ending = Ending(world)
         try:
@@ -66,7 +66,7 @@ def play(scenario):
         # Where the chances stand tells a run that took another turn anywhere from one that did not.
         world.trace("world", "ends", f"{world.loop.callbacks} callbacks", f"{world.loop.random.random():.17f}")
         outcome.lines = list(world.lines)
-        _end(world)
+        wind_up(world)
     if outcome.evidence is not None:
         outcome.complaints.update(verdict(outcome.evidence))
     outcome.cpu_s = time.process_time() - began
@@ -106,7 +106,7 @@ async def _close(world):
     return found | ({"services_exit_by_name": unnamed} if unnamed else {})
 
 
-def _end(world):
+def wind_up(world):
     """Cancel what is left, the remains of the dead too, with nothing answering them any more."""
     world.silence()
     loop = world.loop
@@ -126,7 +126,7 @@ def _end(world):
 
 
 @contextlib.contextmanager
-def _quiet(world):
+def quiet(world):
     """What the engine logs goes into the trace, and the collector waits until nothing can be confused by it."""
     saved = structlog.get_config()
 

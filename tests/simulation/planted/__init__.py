@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import contextlib
 
-from tests.simulation.planted import ageing, committing, deciding, entering, storing, working
+from tests.simulation.planted import ageing, committing, deciding, entering, restoring, storing, working
 
 BUGS = {
     each.__name__: each
-    for module in (committing, deciding, storing, working, ageing, entering)
+    for module in (committing, deciding, storing, working, ageing, entering, restoring)
     for each in module.BUGS
 }  # fmt: skip
 

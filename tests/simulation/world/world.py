@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random as random_of
+from dataclasses import asdict, replace
 
 from perdure.adapters.memory import MemoryTimerStore
 from perdure.assembly import topic_specs
@@ -82,11 +84,11 @@ class World:
         process = self.processes[role, number] = Process(self, role, number, self.serve)
         return process
 
-    def create_topics(self):
-        """What bootstrap does."""
+    def create_topics(self, epoch=0):
+        """What bootstrap does; once the log was lost (`epoch`), an upgrade follows it, as `perdure restore` needs one."""
         self.broker.create_topics([*topic_specs(TOPICS, self.partitions), TopicSpec(layout_topic(TOPICS), 1)])
-        layout = Layout(self.partitions)
-        value = f'{{"partitions": {layout.partitions}, "form": {layout.form}}}'.encode()
+        layout = replace(Layout(self.partitions).raised() if epoch else Layout(self.partitions), epoch=epoch)
+        value = json.dumps(asdict(layout)).encode()
         self.broker.append([Outgoing(layout_topic(TOPICS), 0, NAMESPACE.encode(), value)], "bootstrap")
         if "source" in self.scenario:
             declare(self, TOPICS)

@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 export PYTHONHASHSEED ?= 0
 
-.PHONY: help demo test lint types imports unit distributed simulate soak chaos upgrade brokers brokers-stop bench lock audit format clean
+.PHONY: help demo test lint types imports unit distributed simulate soak chaos upgrade dance brokers brokers-stop bench lock audit format clean
 
 help:
 	@echo "make demo    run the seven workflow patterns durably, with a kill in the middle"
@@ -16,6 +16,7 @@ help:
 	@echo "make simulate MINUTES=10: services, roles and clients on a virtual clock, seed after seed (SEED=7: one, with its trace; SIMULATE='--help')"
 	@echo "make soak    MINUTES=10: processes in trouble under load on real brokers, then a verdict (SEED=… repeats the order)"
 	@echo "make chaos   MINUTES=10: services, Kafka, Cassandra and the lines between them broken at random, then a report (SEED=…)"
+	@echo "make dance   MINUTES=10: workers and orchestrators that come and go with the load as the chart scales them, down to none"
 	@echo "make upgrade FROM=REF: from the services of that commit to this tree's, one by one under load on real brokers"
 	@echo "make bench   measure; figures and CPU seconds (BENCH='--help' for more)"
 	@echo "make lock    requirements.lock anew: what images install, by hashes (asks the package registry)"
@@ -59,6 +60,9 @@ soak: .venv/.installed
 
 chaos: .venv/.installed
 	@$(BIN)/python -m tests.chaos $(or $(MINUTES),10) $(SEED)
+
+dance: .venv/.installed
+	@$(BIN)/python -m tests.scaling $(or $(MINUTES),10)
 
 upgrade: .venv/.installed
 	@$(BIN)/python -m tests.upgrade $(FROM)

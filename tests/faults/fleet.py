@@ -26,6 +26,8 @@ class Fleet:
     the one listens that started last.
     """
 
+    partitions = PARTITIONS
+
     def __init__(self, kafka, cassandra, namespace, folder, *, planted=None, live=False):
         self.namespace = namespace
         self.report = Report(namespace, live=live)
@@ -36,7 +38,7 @@ class Fleet:
         self._cluster = Cluster(kafka, cassandra, namespace, self.ledger)
         self._cluster.environ |= {
             "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT))),
-            "PERDURE_PARTITIONS": str(PARTITIONS),
+            "PERDURE_PARTITIONS": str(self.partitions),
             "PERDURE_REPLICATION": "1",
             "PYTHONHASHSEED": "0",
         }
@@ -48,11 +50,13 @@ class Fleet:
     def launch(self, role, **environ):
         """Start one more; returns at once. `environ`: what this process is told otherwise."""
         app = ("--app", "tests.faults.program:app") if role in ("orchestrator", "activity-worker") else ()
-        fault = self.planted.get(role)
-        command = (PLANTED, fault) if fault else ("-m", "perdure")
-        service = self._cluster.start(*command, "run", role, *app, "--json", **environ)
+        service = self._cluster.start(*self.command_of(role), "run", role, *app, "--json", **environ)
         self.services[role].append(service)
         return service
+
+    def command_of(self, role):
+        fault = self.planted.get(role)
+        return (PLANTED, fault) if fault else ("-m", "perdure")
 
     def start(self, role):
         """Start one more, ready."""
@@ -77,7 +81,7 @@ class Fleet:
 
         def parts():
             owned = [self.owns(each) for each in self.services[role]]
-            return owned if all(owned) and sum(owned) == PARTITIONS else None
+            return owned if all(owned) and sum(owned) == self.partitions else None
 
         owned = self.wait_for(parts, f"each {role} has a part")
         self.report.note(f"the partitions of each {role}: {owned}")

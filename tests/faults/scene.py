@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from perdure.services.settings import ServiceSettings
 from tests.faults.checker import shown, the_store_equals_the_log, verdict
 from tests.faults.evidence import Evidence, attempt_of, ledger_lines
-from tests.faults.fleet import PARTITIONS, PATIENCE_SECONDS, ROLES, Fleet
+from tests.faults.fleet import PATIENCE_SECONDS, ROLES, Fleet
 from tests.faults.follower import Follower
 from tests.faults.load import Load
 from tests.faults.program import LABOUR_SECONDS
@@ -59,7 +59,7 @@ class Scene(Fleet):
     def _begin(self):
         self._closing.append(self._cluster.close)
         self.bootstrap()
-        names = {f"{self.namespace}.history": PARTITIONS, f"{self.namespace}.dead-letters": PARTITIONS}
+        names = {f"{self.namespace}.{name}": self.partitions for name in ("history", "dead-letters")}
         self._follower = Follower(self._kafka, names)
         self._closing.append(self._follower.stop)
         self._follower.start()

@@ -82,6 +82,7 @@ class KafkaSettings:
     answer_timeout_ms: int = 10_000  # for a commit (then its outcome is unknown), an append, a look-up
     fetch_wait_ms: int = 100  # a request for records holds up a partition that wants to join it; see membership
     lazy_commit_interval_ms: int = 1_000
+    metadata_age_ms: int = 30_000  # partitions that were added are noticed so late; aiokafka's is five minutes
     retry_backoff_ms: int = 5  # aiokafka's 100 makes a tenth of all commits take 100 ms
     transaction_backoff_ms: float = 2.0  # aiokafka's 20 may bound a producer to 25 transactions a second
     batch_bytes_max: int = 1_000_000  # aiokafka's 16 KiB makes a round trip of every few records
@@ -93,6 +94,7 @@ class KafkaSettings:
             "client_id": self.client_id,
             "request_timeout_ms": self.request_timeout_ms,
             "retry_backoff_ms": self.retry_backoff_ms,
+            "metadata_max_age_ms": self.metadata_age_ms,
             **self.security.options(),
         }
 

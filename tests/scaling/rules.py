@@ -1,0 +1,99 @@
+"""What the chart's ScaledObjects mean: how many processes for which lag, as KEDA and the autoscaler of Kubernetes have it.
+
+KEDA decides between none and one: a lag above the activation threshold wakes one, and `cooldownPeriod` without such a
+lag ends all, where none are allowed. Above one it is the autoscaler: lag over threshold, rounded up, not more than the
+partitions; up at once, down to the most that was wanted within the window.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+from dataclasses import dataclass, field, replace
+
+from tests.deploy.manifests import Manifests, container_of
+from tests.deploy.renderer import CHART, rendered
+from tests.deploy.value_sets import LEAST, over
+
+PARTITIONS = 4
+TRAILING = 10
+"""In place of the 2,000 records by which an orchestrator's stored position trails: a test has no 16,000 commands to wait
+for. The chart makes the threshold of it (roles.yaml), and nimble.py the orchestrators' behaviour."""
+LAG_OF_A_WORKER = 10
+COOLDOWN_SECONDS = 3
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Of one ScaledObject."""
+
+    role: str
+    topic: str
+    group: str
+    threshold: int
+    activation: int
+    least: int
+    most: int
+    cooldown_s: int
+
+
+@dataclass
+class Scaled:
+    """One ScaledObject at work: `count` for each look at the lag."""
+
+    rule: Rule
+    _active_at: float = -math.inf
+    _wanted: list[tuple[float, int]] = field(default_factory=list)
+
+    def count(self, lag: int, running: int, now: float) -> int:
+        """How many there should be."""
+        rule = self.rule
+        if lag > rule.activation:
+            self._active_at = now
+        elif rule.least == 0 and now - self._active_at >= rule.cooldown_s:
+            self._wanted.clear()
+            return 0
+        if running == 0 and rule.least == 0:
+            return 1 if lag > rule.activation else 0
+        wanted = min(max(math.ceil(lag / rule.threshold), rule.least, 1), rule.most, PARTITIONS)
+        self._wanted = [(at, count) for at, count in self._wanted if now - at < rule.cooldown_s] + [(now, wanted)]
+        return max(wanted, min(running, max(count for _, count in self._wanted)))
+
+
+def rules_of(namespace, folder):
+    """By role, from the chart with an operator's values. One orchestrator is less than the chart allows, and harder."""
+    chart = folder / "chart"
+    shutil.copytree(CHART, chart)
+    roles = chart / "roles.yaml"
+    said, times = re.subn(r"(?m)^  trailing: \d+$", f"  trailing: {TRAILING}", roles.read_text(encoding="utf-8"))
+    assert times == 1
+    roles.write_text(said, encoding="utf-8")
+    scaling = {"cooldownSeconds": COOLDOWN_SECONDS}
+    values = over(
+        LEAST,
+        {
+            "topics": {"namespace": namespace, "partitions": PARTITIONS},
+            "services": {"orchestrator": {"replicas": 2, "scaling": scaling | {"max": 3}}},
+            "workerDefaults": {"scaling": scaling | {"lagThreshold": LAG_OF_A_WORKER}},
+            "autoscaling": {"enabled": True, "keda": {"enabled": True}},
+        },
+    )
+    manifests = Manifests(rendered(values, folder, chart))
+    found = {}
+    for scaled in manifests.of("ScaledObject").values():
+        role = container_of(manifests.workloads[scaled["spec"]["scaleTargetRef"]["name"]])["name"]
+        found[role] = _rule(role, scaled["spec"])
+    return {
+        "orchestrator": replace(found["orchestrator"], least=1),
+        "activity-worker": found["activity-worker"],
+    }
+
+
+def _rule(role, spec):
+    trigger = next(each["metadata"] for each in spec["triggers"] if each["type"] == "kafka")
+    assert trigger["offsetResetPolicy"] == "earliest"  # what scaler.py takes a group for that has stored nothing
+    return Rule(
+        role, trigger["topic"], trigger["consumerGroup"], int(trigger["lagThreshold"]),
+        int(trigger["activationLagThreshold"]), spec["minReplicaCount"], spec["maxReplicaCount"], spec["cooldownPeriod"],
+    )  # fmt: skip

@@ -61,7 +61,7 @@ async def _play(world):
     asked = await _lose(world)
     for _ in range(ROUNDS_MAX):
         await asyncio.sleep(ROUND_S)
-        active = [each for each, stored in world.store._instances.items() if stored.row.status not in ENDED]
+        active = [each for each, row in _rows(world) if row.status not in ENDED]
         if not active:
             break
         for instance in active:
@@ -89,10 +89,22 @@ async def _lose(world):
     return await Restoration(ports.log, ports.store, TOPICS, lambda count: world.trace("world", "asked", count)).run()
 
 
+def _rows(world):
+    """(instance, row) of what is whole. Of an append that the loss cut short after it had cleared an earlier generation away, and
+    before the next one's row was there, nothing whole is left: the log alone knew of it.
+    """
+    store = world.store
+    for instance, stored in store._instances.items():
+        row = stored.row
+        if store._dropped.get((instance, row.run, row.generation), -1) <= stored.position or row.status == "PURGED":
+            yield instance, row
+
+
 def _history(world, instance):
+    """As it can be loaded. Beyond its row there may be events of an append that the loss cut short: nobody reads them."""
     row = world.store._instances[instance].row
     held = world.store.events.get((instance, row.run, row.generation), {})
-    facts = [(decode(value), value) for _, (_, value) in sorted(held.items())]
+    facts = [(decode(value), value) for seq, (_, value) in sorted(held.items()) if seq <= row.last_seq]
     return [Fact(0, at, 0, instance, name, fields, value, "") for at, ((name, fields), value) in enumerate(facts)]
 
 
@@ -100,8 +112,7 @@ def _history(world, instance):
 
 
 def everything_ends(world):
-    for instance, stored in world.store._instances.items():
-        row = stored.row
+    for instance, row in _rows(world):
         if row.status not in ENDED:
             facts = _history(world, instance)
             standing = stand(read(facts[0].fields["input"]), facts)
@@ -109,16 +120,17 @@ def everything_ends(world):
 
 
 def code_does_what_its_plan_says(world):
-    for instance, stored in world.store._instances.items():
-        facts = _history(world, instance) if stored.row.status != "PURGED" else []
+    for instance, row in _rows(world):
+        facts = _history(world, instance) if row.status != "PURGED" else []
         if facts and (complaint := stand(read(facts[0].fields["input"]), facts).complaint):
             yield f"{instance}: {complaint}"
 
 
 def histories_are_gapless(world):
-    for place, held in world.store.events.items():
-        if sorted(held) != list(range(1, len(held) + 1)):
-            yield f"{place} has the sequence {sorted(held)}"
+    for instance, row in _rows(world):
+        seqs = [fact.fields["seq"] for fact in _history(world, instance)]
+        if row.status != "PURGED" and seqs != list(range(1, row.last_seq + 1)):
+            yield f"{instance}/{row.run}/{row.generation} has the sequence {seqs} of {row.last_seq}"
 
 
 LAWS = (everything_ends, code_does_what_its_plan_says, histories_are_gapless)

@@ -10,9 +10,10 @@ from typing import Any
 import fastavro
 
 from perdure.codec.json_commands import PAYLOAD_FIELDS
+from perdure.core.commands import NOT_FOR_STRANGERS
 from tests.codec.shapes import current_schema
 
-__all__ = ["JSON_HEADERS", "as_json", "framed", "source_of"]
+__all__ = ["JSON_HEADERS", "a_strangers", "as_json", "framed", "source_of"]
 
 JSON_HEADERS = (("content-type", b"application/json"),)
 
@@ -26,6 +27,13 @@ def as_json(command: Any, *, sparse: bool = False) -> bytes:
         defaults = {field.name: field.default for field in dataclasses.fields(command)}
         told = {name: value for name, value in told.items() if getattr(command, name) != defaults[name]}
     return json.dumps({"command": type(command).__name__, **told}).encode()
+
+
+def a_strangers(command: Any) -> Any:
+    """Without what only our own clients and services may say."""
+    defaults = {field.name: field.default for field in dataclasses.fields(command)}
+    own = [name for name in defaults if name in NOT_FOR_STRANGERS]
+    return dataclasses.replace(command, **{name: defaults[name] for name in own})
 
 
 def source_of(command: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from perdure.codec.json_commands import PAYLOAD_FIELDS, command_from_json
 from perdure.codec.schemas import load_schemas
 from perdure.core.commands import ClientCommand, RaiseEvent, StartWorkflow, TerminateWorkflow
 from perdure.core.limits import PAYLOAD_DEPTH_MAX
-from tests.codec.framing import as_json
+from tests.codec.framing import a_strangers, as_json
 from tests.codec.shapes import any_value, current_schema
 from tests.hostile.strangers import any_payload, mutated
 
@@ -40,7 +40,7 @@ def any_client_command(draw):
             fields[name] = "" if payloads[name] is None else json.dumps(payloads[name])
         else:
             fields[name] = draw(any_value(field["type"], hints[name]))
-    return cls(**fields), payloads
+    return a_strangers(cls(**fields)), payloads
 
 
 @quick

@@ -28,7 +28,7 @@ def main():
     finally:
         for lease in leases:
             lease.release()
-    print(f"{number} dances: sound")
+    print(f"dances: {number}, all sound")
 
 
 if __name__ == "__main__":

@@ -175,3 +175,28 @@ async def test_a_file_that_is_no_certificate_is_named(environment, tmp_path):
     environment.setenv("PERDURE_SCHEMA_REGISTRY_CA_FILE", str(tmp_path / "ca.pem"))
     with pytest.raises(PortError, match="check PERDURE_SCHEMA_REGISTRY_CA_FILE"):
         schema_registry(read_settings())
+
+
+class Nothing:
+    async def close(self):
+        pass
+
+
+async def test_a_gateway_that_is_told_a_registry_knows_it(monkeypatch):
+    from perdure import assembly
+    from perdure.adapters import cassandra
+    from perdure.services.settings import ServiceSettings
+
+    async def opened(*_):
+        return Nothing()
+
+    monkeypatch.setattr(assembly, "kafka_log", opened)
+    monkeypatch.setattr(cassandra, "open_driver", opened)
+    for store in ("CassandraHistoryStore", "CassandraTimerStore"):
+        monkeypatch.setattr(cassandra, store, lambda *_: None)
+    monkeypatch.setenv("PERDURE_LOG", "kafka://127.0.0.1:9")
+    monkeypatch.setenv("PERDURE_STORE", "cassandra://127.0.0.1:9/perdure")
+    monkeypatch.setenv("PERDURE_SCHEMA_REGISTRY", "http://127.0.0.1:8081")
+    settings = ServiceSettings()
+    ports = await assembly.kafka_cassandra_ports(settings, "gateway", "x")
+    assert ports.registry is not None

@@ -17,7 +17,7 @@ import fastavro
 
 from perdure.codec.avro import DecodeError
 from perdure.codec.schemas import Schema, load_schemas
-from perdure.core.commands import ClientCommand
+from perdure.core.commands import NOT_FOR_STRANGERS, ClientCommand
 from perdure.core.limits import SCHEMA_FIELDS_MAX
 
 __all__ = ["FRAME", "FRAME_BYTES", "SchemaMisfit", "WriterSchema", "schema_id"]
@@ -66,9 +66,12 @@ class WriterSchema:
             fields: Any = fastavro.schemaless_reader(source, self._parsed, self._current)
             left = len(value) - source.tell()
             command = self._make(**fields)
+            own = [name for name, given in fields.items() if given and name in NOT_FOR_STRANGERS]
         except Exception as error:  # noqa: BLE001 - whatever the decoder says of a stranger's bytes
             text = f"not a valid record of its schema: {type(error).__name__}: {error}"
             raise DecodeError(text[:300]) from None
+        if own:
+            raise DecodeError(f"sets {', '.join(own)}: these are for our own clients and services: leave them out")
         if left:
             raise DecodeError(f"{left} bytes after the end of the record")
         return command

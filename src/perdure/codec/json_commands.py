@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from perdure.codec.avro import DecodeError
 from perdure.codec.schemas import load_schemas
-from perdure.core.commands import ClientCommand
+from perdure.core.commands import NOT_FOR_STRANGERS, ClientCommand
 from perdure.core.json_text import TOO_DEEP, check_depth, may_be_deep, no_number
 
 __all__ = ["PAYLOAD_FIELDS", "command_from_json"]
@@ -46,6 +46,8 @@ def command_from_json(value: bytes) -> ClientCommand:
         if take is None:
             raise DecodeError(f"{name} has no field {_shown(field)}; it has {', '.join(fields)}")
         taken[field] = take(found)
+        if taken[field] and field in NOT_FOR_STRANGERS:
+            raise DecodeError(f"'{field}' is for our own clients and services: leave it out")
     if missing := [field for field in needed if field not in taken]:
         raise DecodeError(f"{name} lacks {', '.join(missing)}")
     return make(**taken)

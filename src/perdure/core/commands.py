@@ -13,9 +13,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
-    "BeginGeneration", "ClientCommand", "Command", "CompleteActivity", "CompleteChild", "FailActivity", "FailChild", "FireTimer",
-    "InspectInstance", "PurgeWorkflow", "RaiseEvent", "RecoverWorkflow", "ReissueSteps", "ResumeWorkflow",
-    "StartWorkflow", "SuspendWorkflow", "TerminateWorkflow",
+    "NOT_FOR_STRANGERS",
+    "BeginGeneration",
+    "ClientCommand",
+    "Command",
+    "CompleteActivity",
+    "CompleteChild",
+    "FailActivity",
+    "FailChild",
+    "FireTimer",
+    "InspectInstance",
+    "PurgeWorkflow",
+    "RaiseEvent",
+    "RecoverWorkflow",
+    "ReissueSteps",
+    "ResumeWorkflow",
+    "StartWorkflow",
+    "SuspendWorkflow",
+    "TerminateWorkflow",
 ]  # fmt: skip
 
 
@@ -189,6 +204,11 @@ class InspectInstance:
 
 ClientCommand = StartWorkflow | RaiseEvent | SuspendWorkflow | ResumeWorkflow | TerminateWorkflow | PurgeWorkflow
 """What may be asked from outside; the others are between the engine's own parts."""
+
+NOT_FOR_STRANGERS = frozenset(
+    ("minted", "parent_id", "parent_run", "parent_generation", "parent_task_id", "parent_attempt")
+)
+"""Fields of client commands that only our own clients and the engine may set: in JSON and Confluent's framing they are refused."""
 
 Command = (
     ClientCommand | CompleteActivity | FailActivity | CompleteChild | FailChild | FireTimer | BeginGeneration

@@ -99,7 +99,7 @@ def letter_of(record: Record) -> LetterRecord:
         kind=_names().get(record.value[:HEADER_BYTES], ""),
         size_bytes=len(record.value),
         truncated_bytes=_count(ours.get(TRUNCATED, b"")),
-        subscription=_text(ours.get(SUBSCRIPTION, given.get(SUBSCRIPTION, b"")), NAME_BYTES_MAX),
+        subscription=_text(ours.get(SUBSCRIPTION, b""), NAME_BYTES_MAX),
         replay_of=_text(given.get(REPLAY_OF, b""), 32),
     )
     return LetterRecord(letter, record.key, record.value, headers)

@@ -25,6 +25,9 @@ __all__ = ["Bootstrap", "TopicsOutside", "Wanted", "wanted_topics"]
 SETTLE_SECONDS: Final = 10.0
 SETTLE_PAUSE_SECONDS: Final = 0.2
 
+UNPACKED: Final = "compression.type"
+"""Of `<ns>.instances`, where anybody writes. Set when the namespace is made; earlier ones work without, and services warn."""
+
 REPLY_RETENTION_MS: Final = 3_600_000
 """Answers older than any request waits for them."""
 
@@ -52,6 +55,8 @@ def wanted_topics(topics: Topics, partitions: int, queues: Sequence[str], settin
     specs += [TopicSpec(topics.activities(queue), partitions) for queue in queues if queue]
     specs += [TopicSpec(layout_topic(topics), 1), TopicSpec(topics.subscriptions, 1)]
     own = {
+        # The broker unpacks what producers have packed, so that its limit holds for what owners unpack.
+        topics.instances: {**settings, UNPACKED: "uncompressed"},
         topics.replies: {**settings, "retention.ms": str(REPLY_RETENTION_MS)},
         topics.subscriptions: {**settings, "cleanup.policy": "compact"},
     }
@@ -100,7 +105,8 @@ class Bootstrap:
         if known is not None:
             await record_layout(self._log, self._topics, self._layout)  # raises where another one is recorded
         await self._log.create_topics([TopicSpec(each.name, each.partitions) for each in self._wanted])
-        for name in (self._topics.replies, self._topics.subscriptions):
+        fresh = [] if known is not None else [self._topics.instances]
+        for name in (*fresh, self._topics.replies, self._topics.subscriptions):
             await self._set_up(name)
         await self._create_tables()
         await record_layout(self._log, self._topics, self._layout)
@@ -144,7 +150,8 @@ class Bootstrap:
             if found is None:
                 faults.append(f"topic {each.name} does not exist, or may not be read: `perdure bootstrap` creates it")
                 continue
-            faults += [f"topic {each.name} {text}" for text in differences(found, each.settings, self._copies)]
+            needed = {name: value for name, value in each.settings.items() if name != UNPACKED}
+            faults += [f"topic {each.name} {text}" for text in differences(found, needed, self._copies)]
         return faults
 
     async def _set_up(self, name: str) -> None:

@@ -45,8 +45,8 @@ async def fetch(connection: Connection, topic: str, partition: int, offset: int,
 
 
 def record_of(record: ConsumerRecord[bytes, bytes]) -> Record:
-    """Keys and values that another producer left out are empty, never None."""
+    """Keys, values and headers' values that another producer left out are empty, never None."""
     return Record(
         record.topic, record.partition, record.offset, record.key or b"", record.value or b"",
-        tuple(record.headers), record.timestamp,
+        tuple((name, value or b"") for name, value in record.headers), record.timestamp,
     )  # fmt: skip

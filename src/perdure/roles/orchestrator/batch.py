@@ -104,11 +104,12 @@ class Batch:
             self._reply(reply_to, came.command.command_id, True, "", "", None)
 
     def refuse(self, came: Incoming, reason: str, message: str) -> None:
-        """Told to who asked; a client's command without a reply address becomes a dead letter."""
+        """Told to who asked; a client's command without a reply address, or with one that is none, becomes a dead letter."""
         self.stats.rejections[reason] += 1
-        if reply_to := getattr(came.command, "reply_to", ""):
-            self._reply(reply_to, came.command.command_id, False, reason, message, None)
-        elif is_client_command(came.command):
+        reply_to = getattr(came.command, "reply_to", "")
+        if reply_to and self._reply(reply_to, came.command.command_id, False, reason, message, None):
+            return
+        if is_client_command(came.command):
             self.records.append(refused(came.record, self.layout.topics, f"{reason}: {message}").out)
             self.stats.dead_letters += 1
 
@@ -127,17 +128,19 @@ class Batch:
         reason: str,
         message: str,
         snapshot: InstanceSnapshot | None,
-    ) -> None:
+    ) -> bool:
+        """Whether there is such an address."""
         number, _, token = reply_to.partition("/")
         if not (number.isascii() and number.isdecimal() and len(number) < 10 and len(token) <= REPLY_TOKEN_CHARS_MAX):
-            return  # nobody can be reached there
+            return False
         if int(number) >= self.layout.replies:
-            return
+            return False
         reply = Reply(command_id, token, accepted, reason, message, snapshot)
         out = Outgoing(
             self.layout.topics.replies, int(number), token.encode(), self.layout.encode(reply), volatile=True
         )
         self.answers.append(out)
+        return True
 
     def close(self, marker: BatchCommitted) -> None:
         """The last record. Nothing is added after it."""

@@ -25,7 +25,7 @@ async def first_younger(log: Log, topic: str, partition: int, end: int, before_m
         else:
             high = middle
         middle = (low + high) // 2
-    return low
+    return min(low, end)  # the log's own retention may have gone further
 
 
 async def delete_older(log: Log, topic: str, partition: int, end: int, before_ms: int) -> int:

@@ -8,6 +8,7 @@ instances go on. Before that they may wait for the schema they were written with
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import structlog
 
@@ -70,7 +71,21 @@ class Gatherer:
     def _sort(self, record: Record, incoming: list[Incoming], misfits: list[Misfit]) -> None:
         if not self._position.read(record.offset):
             return
-        found = read(record, self._topics)
+        try:
+            self._sort_read(read(record, self._topics), record, incoming, misfits)
+        except Exception as error:
+            log.exception("a record could not be looked at: it goes to the dead letters", offset=record.offset)
+            bare = replace(record, headers=())  # whatever it was that could not be looked at
+            self._position.decided(record.offset)
+            misfits.append(refused(bare, self._topics, f"it could not be looked at ({type(error).__name__})"))
+
+    def _sort_read(
+        self,
+        found: Incoming | Sealed | Misfit,
+        record: Record,
+        incoming: list[Incoming],
+        misfits: list[Misfit],
+    ) -> None:
         if self._holding and not isinstance(found, Misfit) and self._holding.holds(found.instance_id):
             self._holding.hold(found)
             return

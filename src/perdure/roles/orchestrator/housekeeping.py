@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import takewhile
 
 import structlog
 
 from perdure.core.limits import TOMBSTONE_SECONDS
 from perdure.core.names import Topics
 from perdure.ports.errors import PortError, TopicMissing
+from perdure.ports.log import Record
 from perdure.roles.orchestrator.expiry import delete_older
 from perdure.roles.orchestrator.office import Office
 from perdure.roles.orchestrator.retention import Sweeper
 from perdure.roles.orchestrator.settings import due_every_s
 
-__all__ = ["Housekeeping", "forget_tombstones", "letter_topics"]
+__all__ = ["Housekeeping", "forget_tombstones"]
 
 log = structlog.get_logger("perdure.orchestrator")
 
@@ -28,11 +30,7 @@ FIRST_SECONDS_MAX = 10.0
 """From a takeover to the first look: there is more urgent work at first, and a tenure may be short."""
 
 END = 1 << 62
-
-
-def letter_topics(topics: Topics) -> tuple[str, ...]:
-    """With as many partitions as there are of instances. The letters first: a mark goes after its letter."""
-    return (topics.dead_letters, topics.dead_letter_marks)
+MARKS_READ = 1_000
 
 
 class Housekeeping:
@@ -75,17 +73,38 @@ class Housekeeping:
         await self._expire(topic, self._stored_to(), self._office.settings.history_s)
 
     async def _expire_letters(self) -> None:
-        for topic in letter_topics(self._office.ports.topics):
-            try:
-                await self._expire(topic, END, self._office.settings.dead_letters_s)
-            except TopicMissing:
-                log.debug("no such topic before bootstrap is run again", topic=topic)
+        topics = self._office.ports.topics
+        await self._expire(topics.dead_letters, END, self._office.settings.dead_letters_s)
+        try:
+            await self._expire_marks(topics)
+        except TopicMissing:
+            log.debug("no such topic before bootstrap is run again", topic=topics.dead_letter_marks)
+
+    async def _expire_marks(self, topics: Topics) -> None:
+        """By their letters, never by time: a letter without its mark would be open again."""
+        log_, partition = self._office.ports.log, self._office.partition
+        letters_start, _ = await log_.bounds(topics.dead_letters, partition)
+        begin, _ = await log_.bounds(topics.dead_letter_marks, partition)
+        end = begin
+        while records := await log_.fetch(topics.dead_letter_marks, partition, end, MARKS_READ):
+            gone = list(takewhile(lambda record: _letter_of(record) < letters_start, records))
+            end = gone[-1].offset + 1 if gone else end
+            if len(gone) < len(records):
+                break
+        if end > begin:
+            await log_.delete_before(topics.dead_letter_marks, partition, end)
+            self._office.stats.retention_offsets += end - begin
 
     async def _expire(self, topic: str, end: int, age_s: float) -> None:
         ports = self._office.ports
         before_ms = (ports.clock.now_us() - round(age_s * 1e6)) // 1_000
         gone = await delete_older(ports.log, topic, self._office.partition, end, before_ms)
         self._office.stats.retention_offsets += gone
+
+
+def _letter_of(mark: Record) -> int:
+    """The letter's offset; -1 for what is no mark."""
+    return int(mark.key) if mark.key.isdigit() and len(mark.key) < 19 else -1
 
 
 async def forget_tombstones(office: Office) -> None:

@@ -87,10 +87,7 @@ class Memory:
             return False
         if instance_id in self._recent or instance_id in self.tail:
             return False
-        self._recent[instance_id] = None
-        if len(self._recent) > RECENT_MAX:
-            oldest, _ = self._recent.popitem(last=False)
-            self._minted_floor_us = max(self._minted_floor_us, minted_at_us(oldest))
+        self._remember(instance_id)
         if minted > now_us + MINT_SLACK_US:
             return False  # its clock runs ahead of ours; known here all the same, for when it seems fresh later
         self.lives[instance_id] = Live(Instance(instance_id))
@@ -101,12 +98,20 @@ class Memory:
         if live.instance.started is None:
             return
         self.lives[instance_id] = live
+        if instance_id not in self._weights and minted_at_us(instance_id):
+            self._remember(instance_id)  # whatever its start said: it is not to begin here as if it were new
         if live.instance.ended:
             self._ended[instance_id] = None
         else:
             self._ended.pop(instance_id, None)
         self._bytes += weight - self._weights.get(instance_id, 0)
         self._weights[instance_id] = weight
+
+    def _remember(self, instance_id: str) -> None:
+        self._recent[instance_id] = None
+        if len(self._recent) > RECENT_MAX:
+            oldest, _ = self._recent.popitem(last=False)
+            self._minted_floor_us = max(self._minted_floor_us, minted_at_us(oldest))
 
     def forget_blank(self, instance_id: str) -> None:
         """An instance that no command has begun is nothing to keep, unless more of its commands wait."""

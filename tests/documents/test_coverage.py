@@ -29,6 +29,9 @@ PROVES_KAFKA = (
     "tests/integration/services/",
     "tests/integration/telemetry/",
     "tests/faults/",
+    "tests/upgrade/",
+    "tests/scaling/",
+    "tests/security/",
 )
 GUARD = "perdure.workflow.guard"
 COLUMNS = {"section", "what", "symbol", "proved by", "embedded", "Kafka"}

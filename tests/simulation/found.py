@@ -29,7 +29,7 @@ FOUND = {
     "raised_events_are_lost_at_a_new_generation": 0,
     "termination_skips_a_child": 0,
     "recursion_obeys_anybody": 6,
-    "a_fresh_id_is_never_looked_up": 284,
+    "a_fresh_id_is_never_looked_up": 645,
     "a_refused_command_wakes_nobody": 414,
     "the_clock_is_believed": 15,
     "evicted_before_it_is_stored": 0,

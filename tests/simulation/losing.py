@@ -92,7 +92,8 @@ async def _lose(world):
 def _history(world, instance):
     row = world.store._instances[instance].row
     held = world.store.events.get((instance, row.run, row.generation), {})
-    facts = [(decode(value), value) for _, (_, value) in sorted(held.items())]
+    # Beyond the row's last one nobody reads: an append that failed half-way, of what was lost with the log, may have left it.
+    facts = [(decode(value), value) for seq, (_, value) in sorted(held.items()) if seq <= row.last_seq]
     return [Fact(0, at, 0, instance, name, fields, value, "") for at, ((name, fields), value) in enumerate(facts)]
 
 

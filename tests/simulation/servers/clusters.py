@@ -45,6 +45,9 @@ class CalmWorld:
     def trace(self, *what):
         pass
 
+    def note_deletion(self, topic, partition, offset):
+        pass
+
     def journey_s(self):
         return 0.0
 

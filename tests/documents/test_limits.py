@@ -41,6 +41,7 @@ UNITS = (
     "schemas",
     "subscriptions",
     "messages",
+    "digits",
 )
 
 

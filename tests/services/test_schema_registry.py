@@ -71,6 +71,10 @@ async def test_nobody_is_named_to_a_registry_that_needs_no_user():
     ("answers", "kind", "told"),
     [
         (Answers({"error_code": 40403}, 404), SchemaUnknown, "registry.example:8081 has no schema 7"),
+        *(
+            (Answers(body, 404), RegistryUnavailable, "answers HTTP 404 without the error code 40403: is the address a registry's")
+            for body in (b"default backend - 404", b"", [40403], {"error_code": 404}, {"error_code": 40401}, {"message": "40403"})
+        ),
         (Answers({"schema": "syntax", "schemaType": "PROTOBUF"}), SchemaUnknown, "schema 7 .* is PROTOBUF, not Avro"),
         (Answers({"schema": "{}", "schemaType": ["x"] * 99}), SchemaUnknown, "not Avro"),
         (Answers({"schema": "{}", "references": [{"name": "a"}]}), SchemaUnknown, "has references to others: register it as one"),

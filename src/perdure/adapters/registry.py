@@ -22,6 +22,7 @@ __all__ = ["HttpRegistry", "RegistrySecurity"]
 
 ANSWER_BYTES_MAX: Final = 2 * SCHEMA_BYTES_MAX  # a schema travels as JSON text in JSON: quotes are escaped
 ACCEPT: Final = "application/vnd.schemaregistry.v1+json, application/json"
+SCHEMA_NOT_FOUND: Final = 40403  # any other 404 is of a proxy, a wrong path, or a registry that is being set up
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
@@ -67,7 +68,11 @@ class HttpRegistry(SchemaRegistry):
     async def schema(self, schema_id: int) -> Any:
         status, body = await self._get(f"{self._address}/schemas/ids/{schema_id}")
         if status == httpx.codes.NOT_FOUND:
-            raise SchemaUnknown(f"the registry {self._host} has no schema {schema_id}")
+            if _error_code(_parsed(body)) == SCHEMA_NOT_FOUND:
+                raise SchemaUnknown(f"the registry {self._host} has no schema {schema_id}")
+            raise self._away(
+                f"answers HTTP 404 without the error code {SCHEMA_NOT_FOUND}: is the address a registry's?"
+            )
         if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             raise self._away(
                 f"refuses us (HTTP {status}): check PERDURE_SCHEMA_REGISTRY_USERNAME and PERDURE_SCHEMA_REGISTRY_PASSWORD"
@@ -108,7 +113,7 @@ class HttpRegistry(SchemaRegistry):
         if answer.get("references"):
             raise SchemaUnknown(
                 f"schema {schema_id} of the registry {self._host} has references to others: register it as one, "
-                "a command's schema needs no other"
+                "with what it refers to written out"
             )
         if len(answer["schema"]) > SCHEMA_BYTES_MAX:
             raise SchemaUnknown(
@@ -121,6 +126,11 @@ class HttpRegistry(SchemaRegistry):
 
     def _away(self, what: str) -> RegistryUnavailable:
         return RegistryUnavailable(f"the registry {self._host} {what}")
+
+
+def _error_code(answer: Any) -> Any:
+    """Of the registry's own; None for an answer of somebody else."""
+    return answer.get("error_code") if type(answer) is dict else None
 
 
 def _parsed(text: str | bytes) -> Any:

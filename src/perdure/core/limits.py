@@ -170,6 +170,7 @@ LETTERS_SCANNED_MAX: Final = 5_000
 
 LETTERS_SETTLED_MAX: Final = 100
 """Dead letters that one request replays or drops, each in a transaction of its own: some seconds on a slow cluster."""
+
 SUBSCRIPTIONS_MAX: Final = 100
 """Subscriptions of one namespace: every subscriber is a member of a group for each, with connections of its own."""
 
@@ -181,6 +182,9 @@ EXPRESSION_BYTES_MAX: Final = 4 * 1024
 
 AVRO_SCHEMA_BYTES_MAX: Final = 256 * 1024
 """A schema that a registry has for messages of a subscription, as JSON: it is kept in memory."""
+
+DECIMAL_DIGITS_MAX: Final = 100
+"""Precision and scale of an Avro decimal: more than databases count with, and two bytes become a short text at most."""
 
 SUBSCRIPTION_MESSAGES_MAX: Final = 500
 """Messages that become one transaction: while it is open, readers of the commands wait for it."""

@@ -19,7 +19,7 @@ class RegistryUnavailable(PortError):
 
 
 class SchemaUnknown(PortError):
-    """The registry has no Avro schema under this id."""
+    """The registry says that it has no Avro schema under this id, or has one that is not read here."""
 
 
 class SchemaRegistry(ABC):
@@ -27,7 +27,10 @@ class SchemaRegistry(ABC):
 
     @abstractmethod
     async def schema(self, schema_id: int) -> Any:
-        """The Avro schema of this id as parsed JSON, references resolved. Raises SchemaUnknown, RegistryUnavailable."""
+        """The Avro schema of this id as parsed JSON. One that refers to others is not put together: it counts as unknown.
+
+        Raises SchemaUnknown, RegistryUnavailable.
+        """
 
     @abstractmethod
     async def close(self) -> None:

@@ -3,7 +3,7 @@
 import io
 import json
 from datetime import UTC, date, datetime, time
-from decimal import Decimal
+from decimal import Context, Decimal
 from uuid import UUID
 
 import fastavro
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perdure.core.limits import AVRO_SCHEMA_BYTES_MAX
-from perdure.roles.subscriptions import Misfit, mapped
+from perdure.core.limits import AVRO_SCHEMA_BYTES_MAX, DECIMAL_DIGITS_MAX
+from perdure.roles.subscriptions import Misfit, decimals, mapped
 from perdure.roles.subscriptions.avro import AvroSchema, AvroWrong, SchemaUnfit
 from tests.roles.subscriptions.messages import message, subscribed
 
@@ -25,6 +25,10 @@ def written(schema, value):
     out = io.BytesIO()
     fastavro.schemaless_writer(out, fastavro.parse_schema(schema), value)
     return out.getvalue()
+
+
+def decimal(precision, scale=0):
+    return {"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale}
 
 
 MOMENT = datetime(2026, 1, 31, 12, 0, 0, 5_000, tzinfo=UTC)
@@ -101,6 +105,18 @@ def chain(levels, width):
         ("nothing", "is no Avro schema"),
         (7, "is no Avro schema"),
         ({"type": "record", "name": "x"}, "is no Avro schema"),
+        (decimal(DECIMAL_DIGITS_MAX + 1), "a decimal of precision 101: it may be 1 to 100"),
+        (decimal(10**9, 399_000_000), "a decimal of precision 1000000000"),
+        (decimal(0), "a decimal of precision 0"),
+        (decimal(True), "a decimal of precision True"),
+        (decimal("9"), "a decimal of precision 9"),
+        ({"type": "bytes", "logicalType": "decimal"}, "a decimal of precision None"),
+        (decimal(4, 5), "a decimal of scale 5: it may be 0 to its precision, 4"),
+        (decimal(4, -1), "a decimal of scale -1"),
+        (decimal(4, None), "a decimal of scale None"),
+        (record(("x", ["null", {"type": "map", "values": decimal(101)}])), "a decimal of precision 101"),
+        (decimal(101) | {"type": "fixed", "name": "F", "size": 99}, "a decimal of precision 101"),
+        ({"__fastavro_parsed": True, "__named_schemas": {"order": record(("o", "order"))}, "type": "order"}, "is no Avro schema"),
         ({"type": "enum", "name": "x", "symbols": ["a"], "doc": "x" * AVRO_SCHEMA_BYTES_MAX}, "the limit is"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
@@ -108,6 +124,58 @@ def chain(levels, width):
 def test_a_schema_that_a_short_message_could_abuse_is_refused_by_name(schema, reason):
     with pytest.raises(SchemaUnfit, match=reason):
         AvroSchema(schema)
+
+
+def as_bytes(raw):
+    return written("bytes", raw)
+
+
+@pytest.mark.parametrize("precision", [1, 2, 3, 9, 18, 38, 76, DECIMAL_DIGITS_MAX])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_decimal_has_every_digit_that_its_precision_has_room_for_and_no_more(precision, sign):
+    schema = AvroSchema(decimal(precision, precision // 2))
+    most = sign * (10**precision - 1)
+    exact = Decimal(most).scaleb(-(precision // 2), Context(prec=200))
+    room = most.bit_length() // 8 + 1
+    for size in (room, room + 1, room + 100_000):  # signs in front of it change nothing
+        assert schema.value(as_bytes(most.to_bytes(size, "big", signed=True)), 0) == format(exact, "f")
+    with pytest.raises(AvroWrong, match=f"more digits than its precision, {precision}"):
+        schema.value(as_bytes((most + sign).to_bytes(room + 1, "big", signed=True)), 0)
+
+
+@pytest.mark.parametrize("raw", [b"", b"\0", b"\0" * 1_000])
+def test_a_decimal_without_a_digit_is_nothing(raw):
+    assert AvroSchema(decimal(9, 2)).value(as_bytes(raw), 0) == "0.00"
+
+
+def test_a_fixed_decimal_may_have_more_bytes_than_its_precision_needs():
+    schema = AvroSchema(decimal(9, 2) | {"type": "fixed", "name": "F", "size": 16})
+    for number, text in ((-1, "-0.01"), (127, "1.27"), (128, "1.28"), (-128, "-1.28"), (-129, "-1.29")):
+        assert schema.value(number.to_bytes(16, "big", signed=True), 0) == text
+
+
+@pytest.mark.parametrize("first", [b"\x01", b"\x7f", b"\x80", b"\xfe"])
+def test_a_decimal_costs_no_more_than_its_precision_is_worth(first, monkeypatch):
+    """In square of their number, bytes of a message's size would hold the loop, and each session, for minutes."""
+    converted = []
+
+    class Counted(int):
+        @classmethod
+        def from_bytes(cls, raw, *order, **options):
+            converted.append(len(raw))
+            return int.from_bytes(raw, *order, **options)
+
+    schema = AvroSchema(record(("amount", decimal(10, 2))))
+    monkeypatch.setattr(decimals, "int", Counted, raising=False)
+    assert schema.value(as_bytes(b"\x7f\xff"), 0) == {"amount": "327.67"}
+    with pytest.raises(AvroWrong, match="a decimal of 4,000,000 bytes has more digits than its precision, 10"):
+        schema.value(as_bytes(first + b"\x55" * 3_999_999), 0)
+    assert max(converted) <= 5
+
+
+def test_a_schema_cannot_name_the_decimals_that_are_read_here_by_themselves():
+    schema = AvroSchema(decimal(10_000, 2) | {"logicalType": decimals.BOUNDED})
+    assert schema.value(as_bytes(b"\x05"), 0) == "BQ=="
 
 
 def test_types_that_are_used_twice_and_nothing_in_a_union_are_no_abuse():

@@ -9,7 +9,7 @@ from perdure.codec.encoder import Encoder
 from perdure.ports.log import Committed, Consumed
 from perdure.roles.subscriptions import feed, mapped
 from perdure.roles.subscriptions.feed import group_of, writer_of
-from perdure.roles.subscriptions.register import read_register
+from perdure.roles.subscriptions.register import read_register, remove
 from tests.roles.subscriptions.messages import subscribed
 from tests.roles.subscriptions.world import SOURCE, TOPICS, is_dead, until
 
@@ -75,6 +75,47 @@ async def test_what_a_predecessor_commits_at_the_last_moment_is_not_written_agai
     log.before_open = commit_at_the_last_moment
     await service.start()
     await world.all_written()
+
+
+async def test_one_that_is_added_again_leaves_out_what_a_subscriber_that_has_not_noticed_writes(world):
+    service = await _unnoticing(world)
+    await world.send(20)
+    await world.all_written()
+    await _noticed(world, service)
+    await world.send(20)
+    await world.all_written()
+
+
+async def test_one_that_has_not_noticed_goes_on_after_what_its_successor_wrote(world):
+    """A partition that moves there and back, between a subscriber that knows of the new one and one that does not."""
+    service = await _unnoticing(world)
+    knowing = await world.up()
+    await until(lambda: len(knowing.subscribers["orders"].feeds) == 1)
+    await world.send(20)
+    await world.all_written()
+    await knowing.stop()
+    await until(lambda: len(service.subscribers["orders"].feeds) == 2)
+    await world.send(20)
+    await world.all_written()
+
+
+async def _unnoticing(world):
+    """A subscriber at work, which does not look while its subscription is removed and added again."""
+    await world.add()
+    service = await world.up()
+    await world.send(10)
+    await world.all_written()
+    await service._stop_looking()
+    before = service.subscribers["orders"].declared
+    await remove(world.log, TOPICS, "orders")
+    await world.add()
+    assert not (await read_register(world.log, TOPICS)).declared["orders"].same_place(before)
+    return service
+
+
+async def _noticed(world, service):
+    await service._follow(await read_register(world.log, TOPICS))
+    await until(lambda: len(service.subscribers["orders"].feeds) == 2)
 
 
 async def test_processes_that_die_again_and_again_lose_nothing_as_long_as_one_comes_a_step_further(world):

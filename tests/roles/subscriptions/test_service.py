@@ -96,6 +96,21 @@ async def test_one_that_is_removed_and_added_again_begins_anew_and_not_where_it_
     assert await ids(world) == {"order-a", "order-b"}
 
 
+async def test_one_that_is_added_again_from_the_beginning_takes_everything_again(world):
+    await order(world, "before")
+    await world.add(subscribed(begin="beginning"))
+    service = await world.up()
+    await until(lambda: _has(world, "order-before"))
+    await remove(world.log, TOPICS, "orders")
+    await until(lambda: not service.subscribers)
+    await world.add(subscribed(begin="beginning"))
+    await order(world, "after")
+    await until(lambda: _has(world, "order-after"))
+    commands = [(name, command.command_id) for name, command in await world.commands()]
+    assert [name for name, _ in commands].count("order-before") == 2
+    assert len(set(commands)) == 2, "and with the same command_ids"
+
+
 async def test_two_subscriptions_of_one_topic_do_not_disturb_each_other(world):
     await world.add(subscribed(), subscribed("audit", workflow="audit", instance_id="join('-', ['audit', value.id])"))
     service = await world.up()

@@ -45,7 +45,7 @@ class CalmWorld:
     def trace(self, *what):
         pass
 
-    def note_deletion(self, *what):
+    def note_deletion(self, topic, partition, offset):
         pass
 
     def journey_s(self):

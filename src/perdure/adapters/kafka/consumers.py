@@ -1,7 +1,8 @@
 """The thin calls into aiokafka's consumer, for one membership.
 
 Several of them reach into aiokafka: offsets with their metadata, the position that is known without a request, whether
-its tasks still live, and the end of a consumer that no longer answers have no public call.
+its tasks still live, a batch that cannot be unpacked, and the end of a consumer that no longer answers have no public
+call.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from perdure.adapters.kafka.errors import reason, unreachable
 from perdure.adapters.kafka.fetching import record_of
 from perdure.adapters.kafka.records import Place
 from perdure.adapters.kafka.settings import KafkaSettings
+from perdure.adapters.kafka.unpacking import Results, Stuck
 from perdure.ports.errors import LogUnavailable, NotAssigned
 from perdure.ports.log import Committed, Record
 
@@ -51,8 +53,9 @@ class OutOfRange(Exception):
 class GroupConsumer:
     """A member's consumer. Created on the running loop; `start` joins in the background."""
 
-    def __init__(self, settings: KafkaSettings, group: str, assignor: NumberAssignor) -> None:
+    def __init__(self, settings: KafkaSettings, group: str, assignor: NumberAssignor, stuck: Stuck) -> None:
         self._settings = settings
+        self._stuck = stuck
         self.group = group
         self._consumer = AIOKafkaConsumer(
             **(settings.client_options() | {"retry_backoff_ms": RETRY_BACKOFF_MS}),
@@ -74,6 +77,7 @@ class GroupConsumer:
             await self._consumer.start()
         except KafkaError as error:
             raise unreachable(self._settings.servers, error) from error
+        self._consumer._fetcher._records = Results(self._stuck)  # it has none before there is an assignment
         self._consumer.subscribe(list(topics), listener=listener)
 
     @property

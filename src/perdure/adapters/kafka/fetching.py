@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import OffsetOutOfRangeError
-from aiokafka.record.memory_records import MemoryRecords
-from aiokafka.structs import ConsumerRecord, TopicPartition
+from aiokafka.structs import ConsumerRecord
 
-from perdure.adapters.kafka.connection import FETCH_BYTES_MAX, FETCH_ONE_BYTES, READ_COMMITTED, Connection
+from perdure.adapters.kafka.connection import FETCH_BYTES_MAX, FETCH_ONE_BYTES, Connection
+from perdure.adapters.kafka.records import Place
+from perdure.adapters.kafka.unpacking import unpack
+from perdure.ports.errors import OffsetOutOfRange
 from perdure.ports.log import Record
 
-__all__ = ["fetch", "record_of"]
+__all__ = ["fetch", "fetch_stuck", "record_of"]
 
 
 async def fetch(connection: Connection, topic: str, partition: int, offset: int, max_records: int) -> list[Record]:
@@ -30,18 +31,25 @@ async def fetch(connection: Connection, topic: str, partition: int, offset: int,
                 return []
             offset = max(offset, start)
             continue
-        unpacked = PartitionRecords(
-            TopicPartition(topic, partition), MemoryRecords(batches), aborted, max(offset, 0), None, None,
-            True, READ_COMMITTED,
-        )  # fmt: skip
-        for record in unpacked:
-            found.append(record_of(record))
-            if len(found) == max_records:
-                break
-        if unpacked.next_fetch_offset == offset or unpacked.next_fetch_offset >= stable:
+        records, beyond = unpack((topic, partition), batches, aborted, max(offset, 0), max_records)
+        found = [record_of(record) for record in records]
+        if beyond == offset or beyond >= stable:
             break
-        offset = unpacked.next_fetch_offset
+        offset = beyond
     return found
+
+
+async def fetch_stuck(connection: Connection, place: Place, offset: int) -> tuple[list[Record], int]:
+    """The batch at `offset`, which a consumer could not unpack, and where to go on.
+
+    Raises OffsetOutOfRange, and LogUnavailable also as long as nobody can unpack it.
+    """
+    try:
+        batches, aborted, _ = await connection.fetch(*place, offset, FETCH_ONE_BYTES)  # a larger one comes whole
+    except OffsetOutOfRangeError as error:
+        raise OffsetOutOfRange(f"{place[0]}[{place[1]}] does not have position {offset}") from error
+    records, beyond = unpack(place, batches, aborted, offset)
+    return [record_of(record) for record in records], beyond
 
 
 def record_of(record: ConsumerRecord[bytes, bytes]) -> Record:

@@ -26,11 +26,12 @@ from perdure.adapters.kafka.assignor import NumberAssignor
 from perdure.adapters.kafka.connection import Connection
 from perdure.adapters.kafka.consumers import GroupConsumer, OutOfRange, topics_of_group
 from perdure.adapters.kafka.errors import reason, unreachable
+from perdure.adapters.kafka.fetching import fetch_stuck
 from perdure.adapters.kafka.positions import Positions
 from perdure.adapters.kafka.reader import KafkaReader
 from perdure.adapters.kafka.records import Place
 from perdure.ports.errors import LogUnavailable, NotAssigned, PortError
-from perdure.ports.log import Committed, GroupListener, Membership, Reader
+from perdure.ports.log import Committed, GroupListener, Membership, Reader, Record
 
 __all__ = ["KafkaMember"]
 
@@ -48,7 +49,7 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
         self._group = group
         self._listener = listener
         self._assignor = NumberAssignor(topics)
-        self._consumer = GroupConsumer(settings, group, self._assignor)
+        self._consumer = GroupConsumer(settings, group, self._assignor, self._stuck)
         self._positions = Positions(self._store_positions, settings.lazy_commit_interval_ms / 1000)
         self._session_s = settings.session_timeout_ms / 1000
         self._readers: dict[Place, KafkaReader] = {}
@@ -136,6 +137,17 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
                 if reader is not None:
                     reader.feed(records)
 
+    def _stuck(self, place: Place, offset: int, error: Exception) -> None:
+        """From within the pump's poll, which goes on: the reader takes care of it after what came before."""
+        self._consumer.hold(place)  # or aiokafka would fetch the batch again and again
+        where = f"{place[0]}[{place[1]}]"
+        log.warning(
+            "a batch could not be unpacked: its reader tries leniently", at=where, offset=offset, why=reason(error)
+        )
+        reader = self._readers.get(place)
+        if reader is not None:
+            reader.stuck(offset)
+
     async def _replace_consumer(self) -> None:
         broken, pause = self._consumer, FAULT_PAUSE_SECONDS
         if not self._first.done() and asyncio.get_running_loop().time() > self._join_by:
@@ -144,7 +156,7 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
         await broken.cut_off()
         await self.on_partitions_revoked(())
         while True:
-            self._consumer = GroupConsumer(self._connection.settings, self._group, self._assignor)
+            self._consumer = GroupConsumer(self._connection.settings, self._group, self._assignor, self._stuck)
             try:
                 await self._consumer.start(self._topics, self)
                 return
@@ -257,6 +269,13 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
 
     def fetched_to(self, place: Place) -> int | None:
         return self._consumer.fetched_to(place)
+
+    async def fetch_stuck(self, place: Place, offset: int) -> tuple[list[Record], int]:
+        try:
+            return await fetch_stuck(self._connection, place, offset)
+        except LogUnavailable as error:
+            log.warning("a partition waits for a batch that cannot be read", group=self._group, error=str(error))
+            raise
 
     async def bounds(self, place: Place) -> tuple[int, int]:
         return await self._connection.bounds(*place)

@@ -20,6 +20,7 @@ __all__ = ["KafkaReader", "Source"]
 METADATA_BYTES_MAX = 4096  # the broker's default for offset metadata
 WAITING_RECORDS_MAX = 2_000
 RANGE_PAUSE_SECONDS = 0.5
+STUCK_PAUSE_SECONDS = 2.0  # between tries of a batch that cannot be read
 WAITING_BYTES_MAX = 8 * 1024 * 1024
 
 
@@ -36,6 +37,9 @@ class Source(Protocol):
         """Fetch it from this offset."""
 
     def fetched_to(self, place: Place) -> int | None: ...
+
+    async def fetch_stuck(self, place: Place, offset: int) -> tuple[list[Record], int]:
+        """The batch there that the consumer could not unpack, and where to go on."""
 
     async def bounds(self, place: Place) -> tuple[int, int]: ...
 
@@ -55,6 +59,7 @@ class KafkaReader(Reader):
         self._revoked = False
         self._woken = False
         self._out_of_range = False
+        self._stuck: int | None = None
         self._waiter: Future[None] | None = None
 
     async def read(self, max_records: int) -> list[Record]:
@@ -68,6 +73,9 @@ class KafkaReader(Reader):
             if self._woken:
                 self._woken = False
                 return []
+            if self._stuck is not None:
+                await self._take_up(self._stuck)
+                continue
             if not self._flowing:
                 self._flowing = True
                 self._source.flow(self._place)
@@ -84,6 +92,24 @@ class KafkaReader(Reader):
         self._position = taken[-1].offset + 1
         self._woken = False
         return taken
+
+    async def _take_up(self, offset: int) -> None:
+        """Reads what the consumer could not, and lets it go on behind that."""
+        try:
+            records, beyond = await self._source.fetch_stuck(self._place, offset)
+        except OffsetOutOfRange:
+            if self._stuck == offset:
+                self._stuck = None
+                self.out_of_range()
+            return
+        except LogUnavailable:
+            await sleep(STUCK_PAUSE_SECONDS)
+            return
+        if self._revoked or self._stuck != offset:
+            return  # another member's by now, or sought elsewhere meanwhile
+        self._stuck = None
+        self._source.move(self._place, beyond)
+        self.feed(records)
 
     async def _check_range(self) -> None:
         try:
@@ -123,6 +149,7 @@ class KafkaReader(Reader):
         self._bytes = 0
         self._position = offset
         self._out_of_range = False
+        self._stuck = None
         self._source.move(self._place, max(offset, 0))
         self._flowing = False
         self._notify()
@@ -145,6 +172,13 @@ class KafkaReader(Reader):
         if len(self._records) >= WAITING_RECORDS_MAX or self._bytes >= WAITING_BYTES_MAX:
             self._flowing = False
             self._source.hold(self._place)
+        self._notify()
+
+    def stuck(self, offset: int) -> None:
+        """From the pump: the consumer cannot unpack what lies there. What it fetched before that is fed yet."""
+        self._stuck = offset
+        self._flowing = False
+        self._source.hold(self._place)
         self._notify()
 
     def out_of_range(self) -> None:

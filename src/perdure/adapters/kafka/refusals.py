@@ -33,7 +33,7 @@ CLOSE_SECONDS_MAX = 1.0
 async def why_refused(settings: KafkaSettings) -> str:
     """The rest of a sentence about the servers; "" where nobody answers at all, or nothing is wrong now."""
     options = settings.client_options()
-    for name in ("bootstrap_servers", "retry_backoff_ms"):
+    for name in ("bootstrap_servers", "retry_backoff_ms", "metadata_max_age_ms"):
         del options[name]
     try:
         async with asyncio.timeout(ASK_SECONDS_MAX):

@@ -13,7 +13,8 @@
 
 **Law.** No message may cost more than its bytes are worth. The decoder counts neither depth nor items: so a schema that
 lets a short message nest without end (a type within itself) or hold much without bytes (an array, or a field, of what
-takes none) is refused, by name, before a message is read with it. Of those the first would end the process.
+takes none) is refused, by name, before a message is read with it. Of those the first would end the process. Decimals have
+bounds of their own: `decimals`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ import fastavro
 from perdure.core.clipping import clipped, text_of
 from perdure.core.errors import PerdureError
 from perdure.core.limits import AVRO_SCHEMA_BYTES_MAX, PAYLOAD_DEPTH_MAX
+from perdure.roles.subscriptions.decimals import decimal_fault, decimals_bounded
 
 __all__ = ["AvroSchema", "AvroWrong", "SchemaUnfit"]
 
@@ -59,11 +61,12 @@ class AvroSchema:
             if size > AVRO_SCHEMA_BYTES_MAX:
                 raise SchemaUnfit(f"the schema has {size:,} bytes; the limit is {AVRO_SCHEMA_BYTES_MAX:,}")
             _check(source, (), {})
+            bounded = decimals_bounded(source)
         except RecursionError:
             raise SchemaUnfit(f"the schema is nested deeper than {PAYLOAD_DEPTH_MAX} levels") from None
         try:
-            self._parsed = fastavro.parse_schema(source)
-            canonical = fastavro.schema.to_parsing_canonical_form(source)
+            self._parsed = fastavro.parse_schema(bounded)
+            canonical = fastavro.schema.to_parsing_canonical_form(bounded)
             fingerprint = fastavro.schema.fingerprint(canonical, "CRC-64-AVRO")
         except Exception as error:  # noqa: BLE001 - whatever the library says of a text that is none
             raise SchemaUnfit(f"this is no Avro schema: {_told(error)}") from None
@@ -117,6 +120,9 @@ def _check(node: Any, within: tuple[str, ...], known: dict[str, _Shape]) -> _Sha
         return known.get(_short(node), _Shape(nothing=node == "null"))
     if not isinstance(node, Mapping):
         raise SchemaUnfit(f"this is no Avro schema: {str(node)[:80]!r} is no type")
+    fault = decimal_fault(node)
+    if fault:
+        raise SchemaUnfit(fault)
     kind = node.get("type")
     if kind in ("array", "map"):
         inner = _check(node.get("items" if kind == "array" else "values"), within, known)

@@ -183,14 +183,19 @@ class Feed:
         return _Seat(reader, self._writer)
 
     async def _stored(self, reader: Reader) -> tuple[int, int]:
-        """Where the group stands, else where the subscription begins; and the topic's end. Raises _BeyondTheEnd."""
+        """Where the group stands, else where the subscription begins; and the topic's end. Raises _BeyondTheEnd.
+
+        What a subscription of this name had taken before this one was added counts where it lies beyond "now": a subscriber
+        that had not noticed yet has written up to there. From the beginning, everything is taken again: that is what was asked.
+        """
         subscription = self.declared.subscription
         stored = await reader.committed()
         start, end = await self._office.log.bounds(subscription.topic, self.number)
+        position = self.declared.begins.get(self.number, start)
         if stored.offset >= 0 and stored.metadata == self.declared.since:
             position = stored.offset
-        else:
-            position = self.declared.begins.get(self.number, start)
+        elif self.declared.begins:
+            position = max(position, stored.offset)
         if position > end:
             raise _BeyondTheEnd(
                 f"topic {subscription.topic}[{self.number}] ends at {end}, before position {position}: it was made anew, and "

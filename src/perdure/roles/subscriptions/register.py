@@ -5,8 +5,9 @@ value means that it was removed.
 
 **Law.** Every change is made by a writer of one id: opened, then read, then committed. So no two changes are made on the
 same knowledge: the earlier writer is fenced, and does it all again. What depends on it is `since`: where the subscription
-was added. A position of its group counts only if it carries the same `since`; so one that was removed and is added
-again begins where it says, and one that is only changed goes on where it stands, whoever changes it how often.
+was added. A position of its group counts if it carries the same `since`: one that is only changed goes on where it
+stands, whoever changes it how often. A position of another `since` counts only beyond a begin that is "now": one that was
+removed and is added again begins where it says, or after what a subscriber that had not noticed has written since.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class SubscriptionUnknown(PerdureError, LookupError):
 
 @dataclass(slots=True, frozen=True)
 class Declared:
-    """A subscription as it stands in the topic. `begins`: the first offset by partition; those not named begin at their start."""
+    """A subscription as it stands in the topic. `begins`: the first offset by partition, none from the beginning; those not named begin at their start."""
 
     subscription: Subscription
     since: str

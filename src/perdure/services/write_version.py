@@ -25,23 +25,21 @@ LOOK_SECONDS: Final = 5.0
 log = structlog.get_logger("perdure.service")
 
 
-async def learn_write_version(at: Log, topics: Topics, encode: Encoder) -> None:
-    """Raise the encoder to what is recorded; what cannot be read now leaves it as it is.
+async def learn_write_version(at: Log, topics: Topics, encode: Encoder) -> bool:
+    """Raise the encoder to what is recorded, and say whether that was news; what cannot be read now leaves it as it is.
 
-    Raises TopicMismatch where this release would meet records that it cannot read.
+    It tells nothing: a client's standard output is its own. Raises TopicMismatch where this release would meet records that it cannot read.
     """
     try:
         layout = await read_layout(at, topics)
     except TopicMismatch:
         raise
-    except PortError as error:
-        log.info("the namespace's write version is not known, and stays as it was", error=str(error))
-        return
+    except PortError:
+        return False
     if layout is None:
-        return
+        return False
     refuse_unknown(layout, topics)
-    if encode.raise_to(layout.writes):
-        log.info("the namespace's write version is raised", namespace=topics.namespace, writes=layout.writes)
+    return encode.raise_to(layout.writes)
 
 
 async def follow_write_version(at: Log, topics: Topics, encode: Encoder, fail: Callable[[str], None]) -> None:
@@ -49,7 +47,8 @@ async def follow_write_version(at: Log, topics: Topics, encode: Encoder, fail: C
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         try:
-            await learn_write_version(at, topics, encode)
+            if await learn_write_version(at, topics, encode):
+                log.info("the namespace's write version is raised", namespace=topics.namespace, writes=encode.version)
         except TopicMismatch as error:
             fail(str(error))
             return

@@ -81,7 +81,7 @@ def test_every_message_gives_one_start_event_or_dead_letter_although_the_subscri
     written = sources.written()
     assert set(written) == expected, seed
     assert max(written.values()) == 1, (seed, written.most_common(3))
-    assert probed(told, "/readyz") == "ready\n"
+    wait_until(lambda: probed(told, "/readyz") == "ready\n", "the last subscriber has joined its groups")
     assert subscriber.end() == 0, subscriber.said
     assert "Traceback" not in subscriber.said
 

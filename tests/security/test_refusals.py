@@ -86,7 +86,7 @@ CASSANDRA = {
     "TLS to plaintext": (lambda it: {"PERDURE_STORE": cassandra(it, "PASSWORD")}, "set PERDURE_CASSANDRA_TLS=false"),
     "no certificate": (
         lambda it: {"PERDURE_CASSANDRA_CERTIFICATE_FILE": "", "PERDURE_CASSANDRA_KEY_FILE": ""},
-        "asks for a client's certificate that it trusts",
+        "PERDURE_CASSANDRA_CERTIFICATE_FILE",  # it says no, or hangs up, whichever comes first
     ),
 }
 

@@ -164,10 +164,9 @@ class Growth:
 
     async def _grow_topics(self, partitions: int) -> None:
         namespace = self._topics.namespace
-        kept = (f"{namespace}.replies", f"{namespace}.layout", f"{namespace}.subscriptions")
         counts = {}
         for name in await self._outside.names(f"{namespace}."):
-            if name not in kept and self._is_ours(name) and await self._log.partitions(name) < partitions:
+            if self._is_ours(name) and await self._log.partitions(name) < partitions:
                 counts[name] = partitions
         if counts:
             self._tell(f"growing {len(counts)} topics to {partitions} partitions: {', '.join(counts)}")
@@ -175,8 +174,9 @@ class Growth:
 
     def _is_ours(self, name: str) -> bool:
         topics = self._topics
-        alone = (topics.instances, topics.history, topics.timers, topics.activities())
-        return name in alone or name.startswith((f"{topics.activities()}.", topics.dead_letters))
+        letters = (topics.dead_letters, topics.dead_letter_marks)
+        alone = (topics.instances, topics.history, topics.timers, topics.activities(), *letters)
+        return name in alone or name.startswith(f"{topics.activities()}.")
 
     async def _mark(self, partition: Partition, epoch: int, encode: Encoder) -> None:
         number, point = partition.number, partition.point

@@ -32,6 +32,7 @@ PROVES_KAFKA = (
     "tests/upgrade/",
     "tests/scaling/",
     "tests/security/",
+    "tests/deploy/",
 )
 GUARD = "perdure.workflow.guard"
 COLUMNS = {"section", "what", "symbol", "proved by", "embedded", "Kafka"}

@@ -50,13 +50,11 @@ class Fleet:
     def launch(self, role, **environ):
         """Start one more; returns at once. `environ`: what this process is told otherwise."""
         app = ("--app", "tests.faults.program:app") if role in ("orchestrator", "activity-worker") else ()
-        service = self._cluster.start(*self.command_of(role), "run", role, *app, "--json", **environ)
+        fault = self.planted.get(role)
+        command = (PLANTED, fault) if fault else ("-m", "perdure")
+        service = self._cluster.start(*command, "run", role, *app, "--json", **environ)
         self.services[role].append(service)
         return service
-
-    def command_of(self, role):
-        fault = self.planted.get(role)
-        return (PLANTED, fault) if fault else ("-m", "perdure")
 
     def start(self, role):
         """Start one more, ready."""

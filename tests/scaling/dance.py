@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import signal
 import time
-from pathlib import Path
 
 from tests.faults.scene import Scene
 from tests.scaling.rules import PARTITIONS, rules_of
 from tests.scaling.scaler import Scaler
 
-NIMBLE = str(Path(__file__).parent / "nimble.py")
 PENDING = 3  # timers whose time comes while nobody is there
 WORKER, OWNER = "activity-worker", "orchestrator"
 
@@ -34,9 +32,6 @@ class Dance(Scene):
         self.scaler = Scaler(self._address, self.rules, self)
         self._closing.append(self.scaler.close)
         self.scaler.start()
-
-    def command_of(self, role):
-        return (NIMBLE,)
 
     # -- what the scaler does -----------------------------------------------------------------------------------
 
@@ -146,6 +141,7 @@ def dance(scene):
         scene.until(lambda scaler: scaler.most[WORKER] == 4, "four workers")
     scene.until(lambda scaler: scaler.counts[WORKER] == 0, "no worker is left, for the lag is 0")
     scene.until(lambda scaler: scaler.counts[OWNER] == 1, "one orchestrator is left")
+    scene.until(lambda scaler: scaler.lags[OWNER] == 0, "nothing lags")
     scene.all_have_left()
     looks = scene.scaler.looks
     scene.until(lambda scaler: scaler.looks > looks + 2, "two looks more")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.scaling.rules import COOLDOWN_SECONDS, PARTITIONS, TRAILING, Rule, Scaled, rules_of
+from tests.scaling.rules import COOLDOWN_SECONDS, LAG_OF_AN_ORCHESTRATOR, PARTITIONS, Rule, Scaled, rules_of
 
 WORKER = Rule("activity-worker", "t.activities", "t.activity-worker", 10, 0, 0, 4, 3)
 OWNER = replace(WORKER, role="orchestrator", threshold=80, least=1, most=3)
@@ -47,9 +47,9 @@ def test_of_an_orchestrator_there_is_always_one(lag, wanted):
 
 
 def test_rules_are_those_of_the_chart(tmp_path):
-    rules = rules_of("shop", tmp_path)
+    rules = rules_of("shop", tmp_path / "rendered")
     worker, owner = rules["activity-worker"], rules["orchestrator"]
     assert (worker.topic, worker.group) == ("shop.activities", "shop.activity-worker")
     assert (worker.threshold, worker.activation, worker.least, worker.most) == (10, 0, 0, PARTITIONS)
-    assert owner.threshold >= PARTITIONS * TRAILING  # what an idle one trails by is no reason for two
+    assert owner.threshold == LAG_OF_AN_ORCHESTRATOR
     assert (owner.least, owner.most, owner.cooldown_s) == (1, 3, COOLDOWN_SECONDS)

@@ -180,3 +180,48 @@ def test_a_resting_marker_below_what_is_stored_is_not_believed():
             assert "no marker" in await _refusal(world)
 
     run_virtually(day())
+
+
+async def _lag(node):
+    _, end = await node.world.log.bounds(node.world.topics.instances, 0)
+    return end - (await node.service.owners[0]._office.reader.committed()).offset
+
+
+def test_who_scales_by_lag_sees_what_is_undecided_and_nothing_at_rest():
+    """The position that the group stores follows each commit, and at rest passes the ends of transactions, too."""
+
+    async def day():
+        async with World() as world:
+            node = await world.node()
+            for number in range(30):
+                await world.ended(await world.start("chain", number))
+            await world.ended(await world.start("parent", 1))  # told of its child's end in a transaction
+            await world.inspect("unknown")
+            assert await _lag(node) < 10
+            await _at_rest(world)
+            await asyncio.sleep(1)
+            assert await _lag(node) == 0
+            await world.inspect("unknown")
+            assert await _lag(node) == 0
+
+    run_virtually(day())
+
+
+def test_what_waits_to_be_decided_is_lag():
+    async def day():
+        async with World() as world:
+            node = await world.node()
+            waiting = [await world.start("waiting") for _ in range(3)]
+            await _at_rest(world)
+            node.log.hold_commits()
+            for each in waiting:
+                await world.send(each, RaiseEvent("go", "true"))
+            await node.log.held.wait()
+            await asyncio.sleep(5)
+            assert await _lag(node) >= 1
+            node.log.gate.set()
+            await world.ended(waiting[-1])
+            await _at_rest(world)
+            assert await _lag(node) == 0
+
+    run_virtually(day())

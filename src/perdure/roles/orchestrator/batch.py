@@ -58,6 +58,7 @@ class Batch:
     offsets: list[int] = field(default_factory=list)  # of the requests it decides
     unstored: Unstored = field(default_factory=dict)
     marker: BatchCommitted | None = None
+    decided_to: int = 0  # every command below this offset is decided once it has committed
     traced: bool = False
     spans: list[Span] = field(default_factory=list)  # of its turns: they leave after the commit
 

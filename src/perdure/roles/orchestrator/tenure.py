@@ -73,6 +73,7 @@ class Tenure:
         self._commit: asyncio.Task[None] | None = None
         self._ending = False
         self._stopped = False  # `serve` has returned: nothing is decided that was not given to a commit
+        self._decided_to = self.position.start  # commands below it are decided and committed, questions answered
         self._deleted_to = 0
         self._swept_at = 0.0
         self._forgetting: asyncio.Task[None] | None = None  # beside the loop: it takes as long as the store likes
@@ -228,6 +229,7 @@ class Tenure:
             memory.forget_blank(each.instance_id)
         if turns or groups or misfits:
             batch.close(self._marker(takeovers=self.caution.takeovers_while_on))
+        batch.decided_to = self.position.start
         return batch
 
     async def _standing(self, questions: list[Incoming]) -> Standing:
@@ -310,8 +312,14 @@ class Tenure:
         if batch.answers:
             await self._answer(batch.answers)
         self.office.halving.succeeded()
-        if batch.marker is not None:
-            await self._let_the_log_go(batch.marker)
+        self._decided_to = batch.decided_to
+        try:
+            await self.office.reader.commit(batch.decided_to, lazy=True)  # whoever scales by lag looks at it
+            if batch.marker is not None:
+                await self._let_the_log_go(batch.marker, batch.decided_to)
+        except PortError as error:
+            partition = self.office.partition
+            log.info("the log keeps what could go; later", partition=partition, error=str(error))
 
     async def _send(self, batch: Batch) -> None:
         loop = asyncio.get_running_loop()
@@ -339,11 +347,13 @@ class Tenure:
         _, end = await ports.log.bounds(ports.topics.history, partition)
         after = await ports.log.fetch(ports.topics.history, partition, self.marker_offset + 1, 1)
         if self._at_rest is marker and not after:  # nothing of ours is on its way, and nobody else has come
-            # Nothing was read since the marker: what the reader has passed are the broker's own records.
-            unread = self.position.next_offset == marker.next_offset and not marker.undecided
-            commands_end = self.office.reader.position if unread else marker.next_offset
+            # If nothing that was read is left to decide, the reader has passed the broker's own records besides.
+            through = self.position.next_offset == self._decided_to
+            commands_end = self.office.reader.position if through else marker.next_offset
             resting = Resting(self.marker_offset, ports.encode(marker), end, commands_end)
             await ports.store.rest(partition, self.office.settings.epoch, resting)
+            if through:  # the stored position passes the ends of transactions, too: the lag is 0
+                await self.office.reader.commit(commands_end, lazy=True)
 
     async def _answer(self, answers: list[Outgoing]) -> None:
         """Answers are soft: a lost one is asked for again. One that is too large goes alone, and is lost alone."""
@@ -358,20 +368,15 @@ class Tenure:
         except (CommitFailed, CommitUnknown) as error:
             log.info("answers were lost; clients ask again", count=len(answers), error=str(error))
 
-    async def _let_the_log_go(self, marker: BatchCommitted) -> None:
-        """Commands below the lowest undecided one are done with; history below the stored marker, too, if nobody follows."""
-        lowest = min([marker.next_offset, *marker.undecided])
-        if lowest - self._deleted_to < self.office.settings.delete_every:
+    async def _let_the_log_go(self, marker: BatchCommitted, decided_to: int) -> None:
+        """Commands that are decided are done with; history below the stored marker, too, if nobody follows."""
+        if decided_to - self._deleted_to < self.office.settings.delete_every:
             return
-        self._deleted_to = lowest
+        self._deleted_to = decided_to
         ports, partition = self.office.ports, self.office.partition
-        try:
-            await ports.log.delete_before(ports.topics.instances, partition, lowest)
-            if not self.office.settings.history_s:  # else by its age: housekeeping
-                await ports.log.delete_before(ports.topics.history, partition, marker.stored_to)
-            await self.office.reader.commit(lowest, lazy=True)
-        except PortError as error:
-            log.info("the log keeps what could go; later", partition=partition, error=str(error))
+        await ports.log.delete_before(ports.topics.instances, partition, decided_to)
+        if not self.office.settings.history_s:  # else by its age: housekeeping
+            await ports.log.delete_before(ports.topics.history, partition, marker.stored_to)
 
     async def _evict(self) -> None:
         running = [live for live in self.memory.evictable() if live.execution is not None]

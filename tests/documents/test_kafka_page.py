@@ -5,8 +5,8 @@ tests/integration/services/test_contract.py.
 import re
 
 from perdure.codec.avro import encode
+from perdure.core.headers import COMMAND_ID, CONTENT_TYPE
 from perdure.core.refusals import REJECTIONS
-from perdure.roles.orchestrator import intake
 from perdure.services.settings import ServiceSettings
 from tests.documents import contract
 from tests.documents.markdown import ROOT, rows, text_of
@@ -53,5 +53,5 @@ def spread(sizes, least, most):
 
 
 def test_the_headers_of_the_page_are_the_engines():
-    assert intake.CONTENT_TYPE in PAGE
-    assert intake.COMMAND_ID in PAGE
+    assert CONTENT_TYPE in PAGE
+    assert COMMAND_ID in PAGE

@@ -11,9 +11,10 @@ from perdure.codec.avro import decode
 from perdure.codec.json_commands import command_from_json
 from perdure.codec.schemas import load_schemas
 from perdure.core.commands import Command
+from perdure.core.headers import FORWARDED
 from perdure.core.names import Topics, partition_of
 from perdure.core.refusals import REJECTIONS
-from perdure.roles.orchestrator.intake import CLIENT_COMMANDS, FORWARDED
+from perdure.roles.orchestrator.intake import CLIENT_COMMANDS
 from tests.codec import golden
 from tests.documents import contract
 from tests.documents.markdown import ROOT, code_in, rows, text_of

@@ -47,8 +47,10 @@ class Dance(Scene):
             self.report.note(f"lag {lag} of {role}: {before} -> {len(some)}")
         self.look_after()
 
-    def tell_to_go(self, role):
-        service = self.services[role].pop()
+    def tell_to_go(self, role, service=None):
+        """The youngest, unless it is said who."""
+        service = service or self.services[role][-1]
+        self.services[role].remove(service)
         service.process.send_signal(signal.SIGTERM)
         self._leaving.append((role, service, time.monotonic()))
 
@@ -114,6 +116,19 @@ class Dance(Scene):
         self.wait_for(lambda: time.time() > max(left.values()), "all of them are due")
         return left
 
+    def roll(self):
+        """Every process makes room for a new one that is ready, one after the other, as a Deployment's update does it."""
+        self.scaler.hold()
+        for role, some in self.services.items():
+            for each in list(some):
+                self.start(role)
+                self.tell_to_go(role, each)
+        self.all_have_left()
+        self.report.note(
+            f"new processes in place of {', '.join(f'{len(some)} {role}' for role, some in self.services.items())}"
+        )
+        self.scaler.resume()
+
     def ready_first(self, role):
         self.wait_for(lambda: self.services[role][-1].output, f"the last {role} is ready")
 
@@ -128,7 +143,7 @@ class Dance(Scene):
 
 
 def dance(scene):
-    """0 -> 4 -> 0 workers, 1 -> 3 -> 1 orchestrators, with nobody at all in between."""
+    """0 -> 4 -> 0 workers, 1 -> 3 -> 1 orchestrators, with nobody at all in between, and each restarted at the height."""
     owner = scene.rules[OWNER]
     with scene.under_load(seconds=0):
         scene.scaler.resume()
@@ -139,6 +154,7 @@ def dance(scene):
         scene.back(left)
         scene.until(lambda scaler: scaler.most[OWNER] == 3, "three orchestrators")
         scene.until(lambda scaler: scaler.most[WORKER] == 4, "four workers")
+        scene.roll()
     scene.until(lambda scaler: scaler.counts[WORKER] == 0, "no worker is left, for the lag is 0")
     scene.until(lambda scaler: scaler.counts[OWNER] == 1, "one orchestrator is left")
     scene.until(lambda scaler: scaler.lags[OWNER] == 0, "nothing lags")

@@ -12,9 +12,9 @@ from functools import cache
 
 import fastavro
 
+from perdure.core.headers import COMMAND_ID, CONTENT_TYPE
 from tests.faults.records import SCHEMAS, decode
 
-CONTENT_TYPE, COMMAND_ID = "content-type", "perdure-command-id"
 JSON = (CONTENT_TYPE, b"application/json")
 PAYLOADS = ("input", "data", "output")
 

@@ -13,17 +13,15 @@ from typing import Final
 
 from perdure.codec.schemas import HEADER_BYTES, load_schemas
 from perdure.core.clipping import clipped
+from perdure.core.headers import ORIGIN, REASON, REPLAY_OF, SUBSCRIPTION, TRUNCATED
 from perdure.core.limits import DERIVED_ID_BYTES_MAX, NAME_BYTES_MAX, REASON_CHARS_MAX, TIME_US_MAX
 from perdure.ports.log import Headers, Record
 
 __all__ = [
-    "LETTER_ID", "REPLAY_OF", "DeadLetter", "LetterRecord", "Place", "check_letter_id", "letter_of", "place_of",
+    "LETTER_ID", "DeadLetter", "LetterRecord", "Place", "check_letter_id", "letter_of", "place_of",
     "split_headers",
 ]  # fmt: skip
 
-REASON, ORIGIN, TRUNCATED = "perdure-reason", "perdure-origin", "perdure-truncated-bytes"
-SUBSCRIPTION: Final = "perdure-subscription"
-REPLAY_OF: Final = "perdure-replay-of"
 LETTER_ID: Final = r"^(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,17})$"
 _LETTER_ID = re.compile(LETTER_ID)
 

@@ -8,8 +8,9 @@ second effect.
 from __future__ import annotations
 
 from perdure.codec.encoder import Encoder
+from perdure.core.headers import REPLAY_OF
 from perdure.core.names import Topics
-from perdure.letters.letter import REPLAY_OF, LetterRecord
+from perdure.letters.letter import LetterRecord
 from perdure.letters.resending import NotReplayable
 from perdure.ports.errors import TopicMissing
 from perdure.ports.log import Log, Outgoing, Record

@@ -11,14 +11,14 @@ from typing import Final
 
 from perdure.codec.avro import DecodeError, decode
 from perdure.codec.schemas import MAGIC
+from perdure.core.headers import COMMAND_ID, FORWARDED, ORIGIN, REASON, REPLAY_OF, SUBSCRIPTION, TRUNCATED
 from perdure.core.names import Topics, partition_of
-from perdure.letters.letter import ORIGIN, REASON, REPLAY_OF, SUBSCRIPTION, TRUNCATED, LetterRecord
+from perdure.letters.letter import LetterRecord
 from perdure.ports.log import Headers, Outgoing
 
-__all__ = ["COMMAND_ID", "NotReplayable", "origin_topic", "resent"]
+__all__ = ["NotReplayable", "origin_topic", "resent"]
 
-COMMAND_ID: Final = "perdure-command-id"
-OURS: Final = frozenset((REASON, ORIGIN, TRUNCATED, SUBSCRIPTION, REPLAY_OF, "perdure-forwarded"))
+OURS: Final = frozenset((REASON, ORIGIN, TRUNCATED, SUBSCRIPTION, REPLAY_OF, FORWARDED))
 
 
 @dataclass(slots=True, frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perdure.core.clipping import clipped
+from perdure.core.headers import ORIGIN, REASON, TRUNCATED
 from perdure.core.limits import REASON_CHARS_MAX, RECORD_BYTES_MAX
 from perdure.ports.log import Outgoing, Record
 
@@ -17,11 +18,11 @@ def dead_letter(topic: str, partitions: int, record: Record, reason: str) -> Out
     One that would not fit with these is cut, and says so (`perdure-truncated-bytes`: how long it was).
     """
     origin = f"{record.topic}/{record.partition}/{record.offset}".encode()
-    ours = (("perdure-reason", clipped(reason, REASON_CHARS_MAX).encode()), ("perdure-origin", origin))
+    ours = ((REASON, clipped(reason, REASON_CHARS_MAX).encode()), (ORIGIN, origin))
     partition, size = record.partition % partitions, record_bytes(record)
     if size + HEADER_ROOM <= RECORD_BYTES_MAX:
         return Outgoing(topic, partition, record.key, record.value, (*record.headers, *ours))
-    cut = ("perdure-truncated-bytes", str(size).encode())
+    cut = (TRUNCATED, str(size).encode())
     return Outgoing(topic, partition, record.key[:1_024], record.value[: RECORD_BYTES_MAX // 2], (*ours, cut))
 
 

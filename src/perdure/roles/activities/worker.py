@@ -19,6 +19,7 @@ import structlog
 from perdure.codec.avro import DecodeError, decode
 from perdure.codec.encoder import Encoder
 from perdure.core.commands import CompleteActivity, FailActivity
+from perdure.core.headers import CUT, OURS_BEGIN
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock
 from perdure.ports.errors import PortError
@@ -256,7 +257,7 @@ def _shrink(encode: Encoder, record: Outgoing) -> Outgoing | None:
             )
         )  # fmt: skip
         return None if value == record.value else Outgoing(record.topic, record.partition, record.key, value)
-    reasons = tuple(header for header in record.headers if header[0].startswith("perdure-"))
+    reasons = tuple(header for header in record.headers if header[0].startswith(OURS_BEGIN))
     if record.value and reasons:
-        return Outgoing(record.topic, record.partition, record.key, b"", (*reasons, ("perdure-cut", b"value")))
+        return Outgoing(record.topic, record.partition, record.key, b"", (*reasons, (CUT, b"value")))
     return None

@@ -14,6 +14,7 @@ from perdure.codec.avro import DecodeError, decode
 from perdure.codec.confluent import FRAME, WriterSchema, schema_id
 from perdure.codec.json_commands import command_from_json
 from perdure.core.commands import ClientCommand, Command, InspectInstance, PurgeWorkflow
+from perdure.core.headers import COMMAND_ID, CONTENT_TYPE, FORWARDED
 from perdure.core.limits import (
     COMMAND_ID_BYTES_MAX,
     DERIVED_ID_BYTES_MAX,
@@ -26,14 +27,10 @@ from perdure.roles.dead_letters import HEADER_ROOM, dead_letter, record_bytes
 from perdure.roles.orchestrator.retention import is_retention
 
 __all__ = [
-    "COMMAND_ID", "CONTENT_TYPE", "FORWARDED", "Incoming", "Misfit", "Sealed", "is_client_command", "misrouted", "opened",
-    "read", "refused",
+    "Incoming", "Misfit", "Sealed", "is_client_command", "misrouted", "opened", "read", "refused",
 ]  # fmt: skip
 
 CLIENT_COMMANDS = typing.get_args(ClientCommand)
-CONTENT_TYPE = "content-type"
-COMMAND_ID = "perdure-command-id"
-FORWARDED = "perdure-forwarded"
 COMMANDS = frozenset(typing.get_args(Command))
 
 

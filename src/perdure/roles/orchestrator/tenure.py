@@ -42,6 +42,9 @@ log = structlog.get_logger("perdure.orchestrator")
 
 SWEEP_SECONDS = 60.0
 
+POSITION_SECONDS = 1.0
+"""The group's stored position is for whoever scales by lag; each time costs the embedded engine a write."""
+
 
 class Tenure:
     """`begin`, `serve` until it returns or raises, `end`."""
@@ -74,6 +77,7 @@ class Tenure:
         self._ending = False
         self._stopped = False  # `serve` has returned: nothing is decided that was not given to a commit
         self._decided_to = self.position.start  # commands below it are decided and committed, questions answered
+        self._told_at = -POSITION_SECONDS  # when the group was told of it
         self._deleted_to = 0
         self._swept_at = 0.0
         self._forgetting: asyncio.Task[None] | None = None  # beside the loop: it takes as long as the store likes
@@ -313,8 +317,11 @@ class Tenure:
             await self._answer(batch.answers)
         self.office.halving.succeeded()
         self._decided_to = batch.decided_to
+        now = asyncio.get_running_loop().time()
         try:
-            await self.office.reader.commit(batch.decided_to, lazy=True)  # whoever scales by lag looks at it
+            if now - self._told_at > POSITION_SECONDS:
+                self._told_at = now
+                await self.office.reader.commit(batch.decided_to, lazy=True)
             if batch.marker is not None:
                 await self._let_the_log_go(batch.marker, batch.decided_to)
         except PortError as error:

@@ -17,6 +17,7 @@ from perdure.codec.encoder import Encoder
 from perdure.core.clipping import clipped
 from perdure.core.commands import RaiseEvent, StartWorkflow
 from perdure.core.errors import PayloadError, PerdureError
+from perdure.core.headers import SUBSCRIPTION
 from perdure.core.limits import COMMAND_ID_BYTES_MAX, RECORD_BYTES_MAX, TRACE_CHARS_MAX
 from perdure.core.names import partition_of
 from perdure.core.refusals import bad_id, too_large
@@ -29,7 +30,6 @@ from perdure.workflow.payloads import dumps, parsed
 
 __all__ = ["Mapped", "Misfit", "command_id_of", "dead_letter_of", "envelope_of", "made_of", "mapped", "schema_id_of"]
 
-SUBSCRIPTION_HEADER: Final = "perdure-subscription"
 TRACE_HEADERS: Final = ("traceparent", "tracestate")
 SHOWN_CHARS_MAX: Final = 120
 CONFLUENT_BYTES: Final = 5
@@ -107,7 +107,7 @@ def schema_id_of(record: Record, subscription: Subscription) -> int | None:
 def dead_letter_of(record: Record, subscription: str, reason: str, topic: str, partitions: int) -> Outgoing:
     """`subscription`: its name. `topic` and `partitions`: of the dead letters."""
     letter = dead_letter(topic, partitions, record, reason)
-    letter.headers = (*letter.headers, (SUBSCRIPTION_HEADER, subscription.encode()))
+    letter.headers = (*letter.headers, (SUBSCRIPTION, subscription.encode()))
     return letter
 
 

@@ -55,7 +55,7 @@ class TopicsGrow(Protocol):
 
 
 class Groups(Protocol):
-    async def members(self, topics: Topics) -> list[Member]: ...
+    async def members_of(self, group: str) -> list[Member]: ...
 
 
 @dataclass(slots=True)
@@ -133,8 +133,7 @@ class Growth:
         return layout
 
     async def _nobody_decides(self) -> None:
-        group = f"{self._topics.namespace}.orchestrator"
-        owners = [each for each in await self._groups.members(self._topics) if each.group == group]
+        owners = await self._groups.members_of(f"{self._topics.namespace}.orchestrator")
         if owners:
             named = ", ".join(f"{each.client} at {each.host}" for each in owners)
             raise NotAtRest(f"orchestrators run: {named}. Stop them (they drain), then grow; nothing is lost meanwhile")
@@ -163,20 +162,29 @@ class Growth:
             return await find_resume_point(log, store, topics, number, epoch + 1, stored_to)
 
     async def _grow_topics(self, partitions: int) -> None:
-        namespace = self._topics.namespace
         counts = {}
-        for name in await self._outside.names(f"{namespace}."):
-            if self._is_ours(name) and await self._log.partitions(name) < partitions:
+        for name in await self._growing():
+            if await self._log.partitions(name) < partitions:
                 counts[name] = partitions
         if counts:
             self._tell(f"growing {len(counts)} topics to {partitions} partitions: {', '.join(counts)}")
             await self._outside.grow(counts)
 
-    def _is_ours(self, name: str) -> bool:
+    async def _growing(self) -> list[str]:
+        """Those that every namespace has are not looked for: one that may not be seen would be left out without a word."""
         topics = self._topics
-        letters = (topics.dead_letters, topics.dead_letter_marks)
-        alone = (topics.instances, topics.history, topics.timers, topics.activities(), *letters)
-        return name in alone or name.startswith(f"{topics.activities()}.")
+        names = [topics.instances, topics.history, topics.timers, topics.activities(), topics.dead_letters]
+        found = await self._outside.names(f"{topics.namespace}.")
+        queues = [name for name in found if name.startswith(f"{topics.activities()}.")]
+        return [*names, *await self._marks(), *queues]
+
+    async def _marks(self) -> list[str]:
+        """A namespace of an earlier release has none before bootstrap is run again."""
+        try:
+            await self._log.partitions(self._topics.dead_letter_marks)
+        except TopicMissing:
+            return []
+        return [self._topics.dead_letter_marks]
 
     async def _mark(self, partition: Partition, epoch: int, encode: Encoder) -> None:
         number, point = partition.number, partition.point

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, for_code
 
 from perdure.ports.errors import PortError
 
@@ -84,6 +84,10 @@ class KafkaTopics:
         try:
             await admin.start()
             yield admin
+        except TopicAuthorizationFailedError as error:
+            raise PortError(
+                f"Kafka does not let this user do this ({error}): give it what `perdure bootstrap --print` lists"
+            ) from error
         except KafkaError as error:
             raise PortError(f"Kafka does not answer about its topics ({type(error).__name__}: {error})") from error
         finally:

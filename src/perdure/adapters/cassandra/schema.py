@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cassandra import DriverException, InvalidRequest
+from cassandra import DriverException, InvalidRequest, Unauthorized
 from cassandra.cluster import NoHostAvailable
 from cassandra.protocol import ErrorMessage
 
@@ -79,7 +79,11 @@ def _create(settings: CassandraSettings, replication: Mapping[str, int], migrati
             )
 
     try:
-        change(keyspace_statement(settings.keyspace, replication))
+        try:
+            change(keyspace_statement(settings.keyspace, replication))
+        except Unauthorized:  # asked of whoever has been given a keyspace, too
+            if not _exists(session, settings.keyspace):
+                raise
         session.set_keyspace(settings.keyspace)
         applied = _applied(session, settings)
         _refuse_newer(applied, migrations, settings)
@@ -104,6 +108,11 @@ def check_schema(session: Any, settings: CassandraSettings, migrations: Sequence
             f"keyspace {settings.keyspace} at {settings.shown_hosts} has schema version {max(applied, default=0)} (0:"
             f" none) and lacks version {', '.join(missing)}: run `perdure bootstrap` of this version, then start again"
         )
+
+
+def _exists(session: Any, keyspace: str) -> bool:
+    rows = session.execute("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = %s", (keyspace,))
+    return rows.one() is not None
 
 
 def _refuse_newer(applied: set[int], known: Sequence[Migration], settings: CassandraSettings) -> None:

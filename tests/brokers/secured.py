@@ -3,7 +3,8 @@
 Kafka has one listener for every way in (LISTENERS), StandardAuthorizer, and one super user, `admin`, for set-up only;
 without a right nobody may do anything. What it allows and refuses, and by which rule, it writes to `rights.log`.
 Cassandra has PasswordAuthenticator and CassandraAuthorizer, a port without TLS and one that also asks for the client's
-certificate. Both run on the machine's Java, also where Docker answers.
+certificate; its audit log, a `rights.log` of its own, tells every request and whose it is. Both run on the machine's
+Java, also where Docker answers.
 """
 
 from __future__ import annotations
@@ -40,12 +41,21 @@ LISTENERS = {
 }
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
-LOGBACK = """<configuration><appender name="out" class="ch.qos.logback.core.ConsoleAppender">
+KAFKA_LOGBACK = """<configuration><appender name="out" class="ch.qos.logback.core.ConsoleAppender">
 <encoder><pattern>%d %p %m \\(%c\\)%n</pattern></encoder></appender>
 <appender name="rights" class="ch.qos.logback.core.FileAppender"><file>{rights}</file>
 <encoder><pattern>%m%n</pattern></encoder></appender>
 <root level="WARN"><appender-ref ref="out"/></root>
 <logger name="kafka.authorizer.logger" level="DEBUG" additivity="false"><appender-ref ref="rights"/></logger>
+</configuration>
+"""
+
+CASSANDRA_LOGBACK = """<configuration><appender name="out" class="ch.qos.logback.core.ConsoleAppender">
+<encoder><pattern>%d %-5level %msg %logger{{20}}%n</pattern></encoder></appender>
+<appender name="rights" class="ch.qos.logback.core.FileAppender"><file>{rights}</file>
+<encoder><pattern>%m%n</pattern></encoder></appender>
+<root level="INFO"><appender-ref ref="out"/></root>
+<logger name="org.apache.cassandra.audit" additivity="false"><appender-ref ref="rights"/></logger>
 </configuration>
 """
 
@@ -104,7 +114,7 @@ class SecuredKafka:
         ]
         command = kafka.formatted(folder, properties, *scram)
         logback = folder / "logback.xml"
-        logback.write_text(LOGBACK.format(rights=folder / "rights.log"))
+        logback.write_text(KAFKA_LOGBACK.format(rights=folder / "rights.log"))
         # Kafka's own artefacts log through an API that they bring no logger for: Cassandra's do.
         place = command.index("-cp") + 1
         command[place] = os.pathsep.join([command[place], *map(str, resolve(CASSANDRA).glob("logback-c*.jar"))])
@@ -169,6 +179,7 @@ class SecuredCassandra:
         text = yaml.read_text().replace("AllowAllAuthenticator", "PasswordAuthenticator")
         text = text.replace("AllowAllAuthorizer", "CassandraAuthorizer")
         yaml.write_text(text + cassandra_security(tls_port, certificates))
+        (folder / "logback.xml").write_text(CASSANDRA_LOGBACK.format(rights=folder / "rights.log"))
         ports = {"PASSWORD": port, "MUTUAL": tls_port}
         _keep(folder, ports=ports, passwords=_passwords(), certificates=str(folder / "certificates"))
         return command, port
@@ -185,8 +196,12 @@ client_encryption_options:
   ssl_context_factory:
     class_name: org.apache.cassandra.security.PEMBasedSslContextFactory
 role_manager: CassandraRoleManager
-permissions_validity: 100ms
-permissions_update_interval: 100ms
+audit_logging_options:
+  enabled: true
+  logger:
+    - class_name: FileAuditLogger
+permissions_validity: 20ms
+permissions_update_interval: 20ms
 roles_validity: 100ms
 credentials_validity: 100ms
 """

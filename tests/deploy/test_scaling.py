@@ -14,7 +14,11 @@ from tests.roles.activities.world import World
 from tests.roles.timers.virtual import run_virtually
 from tests.roles.timers.world import CountingLog
 
-GROUPS = {each.name: each.principal for each in access_of(Topics("perdure")) if each.kind == "group"}
+GROUPS = {
+    each.name: each.principal
+    for each in access_of(Topics("perdure"))
+    if (each.kind, each.operations) == ("group", "Read")  # others only look who is a member
+}
 
 
 def kafka_trigger(scaled):

@@ -42,3 +42,21 @@ def family(ctx, _):
 def unserved(ctx, _):
     """No worker has this activity: each passes the task on."""
     return (yield ctx.call_activity("nobody_has_it"))
+
+
+@app.workflow
+def fails(ctx, _):
+    """Its kind is kept for a moment only, and then purged for its age."""
+    raise ValueError("at once")
+
+
+@app.workflow
+def halts(ctx, _):
+    """Parked as STALLED, at every try."""
+    raise SystemExit
+
+
+@app.workflow
+def sleeps(ctx, _):
+    """Longer than a timer is kept in memory alone."""
+    yield ctx.create_timer(timedelta(days=1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -55,21 +56,34 @@ class SecuredBrokers:
 
     def statements(self, *statements):
         """Carried out in Cassandra as its super user."""
-        cluster, session = self._cassandra_admin()
-        try:
+        with self.cassandra_admin() as session:
             for statement in statements:
                 session.execute(statement, timeout=30)
+
+    @contextmanager
+    def cassandra_admin(self) -> Iterator[Session]:
+        host, _, port = self.cassandra_address("PASSWORD").partition(":")
+        security = CassandraSecurity("cassandra", "cassandra")
+        cluster, session = connect(CassandraSettings(((host, int(port)),), "any", security))
+        try:
+            yield session
         finally:
             cluster.shutdown()
 
-    def _cassandra_admin(self) -> tuple[object, Session]:
+    def cassandra_settings(self, role, keyspace):
+        """Of a session as that role."""
         host, _, port = self.cassandra_address("PASSWORD").partition(":")
-        security = CassandraSecurity("cassandra", "cassandra")
-        return connect(CassandraSettings(((host, int(port)),), "any", security))
+        security = CassandraSecurity(role, self.cassandra["passwords"][role])
+        return CassandraSettings(((host, int(port)),), keyspace, security)
 
-    def make_role(self, role):
-        password = self.cassandra["passwords"][role]
-        self.statements(f"CREATE ROLE IF NOT EXISTS \"{role}\" WITH PASSWORD = '{password}' AND LOGIN = true")
+    def make_roles(self, *roles):
+        passwords = self.cassandra["passwords"]
+        self.statements(
+            *(
+                f"CREATE ROLE IF NOT EXISTS \"{each}\" WITH PASSWORD = '{passwords[each]}' AND LOGIN = true"
+                for each in roles
+            )
+        )
 
     @property
     def passwords(self):
@@ -127,6 +141,11 @@ class SecuredCluster(Cluster):
     def rights(self):
         """Of every user that the plan names, one operation each."""
         return rights_in(self.plan()["access"])
+
+    def needed(self):
+        """All rights but one: the layout is written by `perdure upgrade` only where an older release has bootstrapped."""
+        older = ("upgrade", "Write", f"{self.namespace}.layout")
+        return {each for each in self.rights() if (each.user, each.operation, each.name) != older}
 
     def give(self, rights):
         asyncio.run(self.brokers.giver().give(rights))
@@ -193,8 +212,7 @@ class SecuredCluster(Cluster):
     def make_roles(self):
         """In Cassandra, with what the plan grants to bootstrap; the rest needs the keyspace."""
         plan = self.plan()
-        for role in {each["principal"] for each in plan["access"]}:
-            self.brokers.make_role(role)
+        self.brokers.make_roles(*{each["principal"] for each in plan["access"]})
         self.brokers.statements(*(each for each in plan["grants"] if "bootstrap" in each))
 
     def bootstrap(self):

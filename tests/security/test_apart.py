@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 
 import pytest
 from aiokafka.errors import ClusterAuthorizationFailedError, TopicAuthorizationFailedError
@@ -11,12 +12,16 @@ from aiokafka.errors import ClusterAuthorizationFailedError, TopicAuthorizationF
 import perdure as wf
 from perdure.adapters.kafka import KafkaLog, KafkaSettings
 from perdure.assembly import kafka_cassandra_ports
+from perdure.codec.avro import encode
 from perdure.core.errors import PerdureError
+from perdure.core.events import BatchCommitted
 from perdure.core.names import Topics
 from perdure.ports.errors import PortError
 from perdure.ports.log import Outgoing
+from perdure.services.moving import grown, restored
 from perdure.services.process import Process
 from perdure.services.settings import read_settings
+from perdure.services.upgrading import upgraded
 from tests.security.rights import Right, rights_in
 from tests.security.secured_cluster import SecuredCluster
 
@@ -24,6 +29,10 @@ pytestmark = pytest.mark.slow
 
 SECONDS = 60.0
 SERVICES = ("orchestrator", "activity-worker", "timer", "gateway", "subscriber")
+COMMANDS = {
+    "restore": partial(restored, tell=str),
+    "upgrade": partial(upgraded, check=True, wait_seconds=0.0),
+}
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +52,9 @@ def log_of(cluster, user):
 
 
 def needed_at_start(right):
-    """What a role does before it says that it is ready; the rest is seen to be used in test_rights."""
-    if right.user not in SERVICES:
-        return False
+    """What a service does before it says that it is ready, and a command at all; the rest is seen to be used in test_rights."""
+    if right.user in COMMANDS:
+        return True
     if ".dead-letters" in right.name:
         return False  # looked at later, by who deletes old ones or is asked for them
     if right.user == "subscriber" and (right.kind != "topic" or right.name.endswith(".subscriptions")):
@@ -53,27 +62,51 @@ def needed_at_start(right):
     return right.operation in ("Read", "Describe") or right.kind == "transactional-id"
 
 
-async def test_a_service_that_lacks_a_right_says_which_and_does_not_start(ready, environment):
-    rights = [each for each in ready.rights() if needed_at_start(each)]
-    assert {each.user for each in rights} == set(SERVICES)
-    giver = ready.brokers.giver()
+async def test_who_lacks_a_right_says_which_and_does_not_begin(ready, environment):
+    """Services and commands, each as its own user: one's rights are nothing to the others, so all are tried at once."""
+    async with asyncio.TaskGroup() as all_at_once:
+        for user in (*SERVICES, *COMMANDS):
+            rights = [each for each in ready.needed() if each.user == user and needed_at_start(each)]
+            assert rights, user
+            environment(ready, user)
+            all_at_once.create_task(_refused_without_each(ready, rights, read_settings()))
+
+
+async def test_a_growth_that_lacks_a_right_says_which_and_what_it_has_begun_is_gone_on_with(ready, environment):
+    """Each is to one partition more. In one of the old ones something was decided, so that it is marked."""
+    await ready.send("admin", {"history": [(b"", encode(BatchCommitted(0, 0)))]})
+    environment(ready, "grow")
+    settings, rights = read_settings(), [each for each in ready.needed() if each.user == "grow"]
+    for partitions, right in enumerate(rights, start=3):
+        await _refused_without_each(ready, [right], settings, partitions)
+    assert (await asyncio.to_thread(_grown, settings, partitions)).partitions == partitions
+
+
+def _grown(settings, partitions):
+    return grown(settings, partitions, pass_on=True, tell=str)
+
+
+async def _refused_without_each(cluster, rights, settings, partitions=0):
+    giver = cluster.brokers.giver()
     for right in rights:
         await giver.take([right])
-        environment(ready, right.user)
-        said = await _refusal(right)
+        with pytest.raises(PerdureError) as told:
+            async with asyncio.timeout(SECONDS):
+                await _begun(right.user, settings, partitions)
+        said = str(told.value)
         assert right.name in said, (str(right), said)
         assert "perdure bootstrap --print" in said, (str(right), said)
         await giver.give([right])
 
 
-async def _refusal(right):
-    service = Process(
-        right.user, wf.App(), read_settings(), announce=lambda told: pytest.fail(f"it is ready without {right}")
-    )
-    with pytest.raises(PerdureError) as told:
-        async with asyncio.timeout(SECONDS):
-            await service.run()
-    return str(told.value)
+async def _begun(user, settings, partitions):
+    if user in SERVICES:
+        announce = lambda told: pytest.fail(f"it is ready without a right: {told}")  # noqa: E731
+        await Process(user, wf.App(), settings, announce=announce).run()
+    elif user == "grow":
+        await asyncio.to_thread(_grown, settings, partitions)
+    else:
+        await asyncio.to_thread(COMMANDS[user], settings)
 
 
 async def test_somebody_of_another_namespace_sees_and_writes_nothing(ready):
@@ -114,7 +147,7 @@ async def _sees_and_writes_nothing(cluster, user):
 
 
 async def test_in_cassandra_a_role_of_another_keyspace_sees_and_writes_nothing(ready, environment):
-    ready.brokers.make_role("outsider")
+    ready.brokers.make_roles("outsider")
     other = ready.namespace + "b"
     ready.brokers.statements(
         f"CREATE KEYSPACE {other} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}",

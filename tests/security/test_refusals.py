@@ -113,7 +113,7 @@ async def test_all_are_told_why_kafka_does_not_let_them_in(cluster, environment,
 @pytest.mark.parametrize("case", CASSANDRA)
 async def test_all_are_told_why_cassandra_does_not_let_them_in(cluster, environment, case):
     change, part = CASSANDRA[case]
-    cluster.brokers.make_role("bootstrap")
+    cluster.brokers.make_roles("bootstrap")
     environment(cluster, "bootstrap", changed=change(cluster))
     check(await asyncio.to_thread(bootstrap_says), part)
     check(await service_says(), part)
@@ -139,7 +139,7 @@ async def service_says():
     ids=["kafka", "cassandra"],
 )
 def test_a_service_ends_with_4_and_one_line(cluster, change, part):
-    cluster.brokers.make_role("bootstrap")
+    cluster.brokers.make_roles("bootstrap")
     service = cluster.run("timer", user="bootstrap", **change(cluster))
     assert service.ended(seconds=120) == 4, service.said
     check(service.said, part)

@@ -155,7 +155,7 @@ def test_the_plan_is_printed_without_a_connection(environment):
         "64 over all processes",
         "CREATE KEYSPACE IF NOT EXISTS perdure",
         "'west': 3",
-        'GRANT SELECT ON KEYSPACE perdure TO "gateway";',
+        'GRANT SELECT ON TABLE perdure.history TO "gateway";',
     ):
         assert part in told.output, part
     assert "tiger-9" not in told.output

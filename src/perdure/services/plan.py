@@ -11,9 +11,16 @@ from typing import Any
 
 from perdure.core.names import Topics
 from perdure.services.bootstrap import Wanted
+from perdure.services.grants import grants_of
 from perdure.services.layout import layout_topic
 
-__all__ = ["Access", "Plan", "access_of", "grants_of", "make_plan"]
+__all__ = ["Access", "Plan", "access_of", "make_plan"]
+
+
+BEFORE_GRANTS = (
+    "-- Rights in Cassandra (each role is a login of yours; that of bootstrap comes before all else: in a keyspace that you",
+    "-- have made, CREATE on that one is enough; the others come after the tables)",
+)
 
 
 @dataclass(slots=True, frozen=True)
@@ -59,7 +66,7 @@ class Plan:
         told += [f"# {name}: {text}" for name, text in self.connections.items()]
         told += ["", "-- Cassandra"]
         told += [f"{statement};" for statement in self.cql]
-        told += ["", "-- Rights in Cassandra (each role is a login of yours; those of bootstrap come before all else)"]
+        told += ["", *BEFORE_GRANTS]
         return [*told, *(f"{statement};" for statement in self.grants)]
 
 
@@ -74,7 +81,7 @@ def make_plan(
 
 
 def access_of(topics: Topics) -> list[Access]:
-    """Kafka gives Describe with Read, Write and Delete, and DescribeConfigs with AlterConfigs: those are not told twice."""
+    """Kafka gives Describe with Read, Write, Delete and Alter, and DescribeConfigs with AlterConfigs: those are not told twice."""
     namespace, activities = topics.namespace, topics.activities()
     owner, worker, timer, gateway, subscriber = "orchestrator", "activity-worker", "timer", "gateway", "subscriber"
     roles = (owner, worker, timer, gateway, subscriber)
@@ -118,16 +125,18 @@ def access_of(topics: Topics) -> list[Access]:
         ]
     rights.append(Access("producer", "topic", topics.instances, False, "Write"))
     layout = layout_topic(topics)
-    rights += [Access(role, "topic", layout, False, "Read") for role in (*roles, "client")]
+    rights += [Access(role, "topic", layout, False, "Read") for role in (*roles, "client", "restore")]
+    rights.append(Access("restore", "topic", topics.instances, False, "Write"))
     # verify_layout compares the counts of these, whoever starts.
     counted = (topics.instances, topics.history, topics.timers, activities)
     seen = {(right.principal, right.name) for right in rights}
     rights += [
         Access(role, "topic", topic, False, "Describe")
-        for role in roles
+        for role in (*roles, "restore")
         for topic in counted
         if (role, topic) not in seen
     ]
+    rights += _of_growth(topics)
     # Who is a member, and what it reads, Kafka tells of groups that may be described.
     rights.append(Access("upgrade", "topic", layout, False, "Read,Write"))
     rights.append(Access("upgrade", "group", f"{namespace}.", True, "Describe"))
@@ -135,13 +144,17 @@ def access_of(topics: Topics) -> list[Access]:
     return rights
 
 
-def grants_of(keyspace: str) -> list[str]:
-    """In Cassandra whoever creates a keyspace may do everything with it; nobody else needs to create."""
-    readers = ("orchestrator", "activity-worker", "timer", "gateway", "subscriber")
+def _of_growth(topics: Topics) -> list[Access]:
+    """It looks whether an orchestrator runs, is one for each old partition's last marker, and grows every topic."""
+    grow, alone = "grow", (topics.timers, topics.dead_letters, topics.dead_letter_marks)
     return [
-        "GRANT CREATE ON ALL KEYSPACES TO bootstrap",
-        *(f'GRANT SELECT ON KEYSPACE {keyspace} TO "{role}"' for role in readers),
-        *(f'GRANT MODIFY ON KEYSPACE {keyspace} TO "{role}"' for role in ("orchestrator", "timer")),
+        Access(grow, "topic", layout_topic(topics), False, "Read,Write"),
+        Access(grow, "group", f"{topics.namespace}.orchestrator", False, "Describe"),
+        Access(grow, "topic", topics.instances, False, "Read,Alter"),
+        Access(grow, "topic", topics.history, False, "Read,Write,Alter"),
+        Access(grow, "topic", topics.activities(), True, "Alter"),
+        *(Access(grow, "topic", topic, False, "Alter") for topic in alone),
+        Access(grow, "transactional-id", f"{topics.namespace}.orchestrator.", True, "Write"),
     ]
 
 

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from tests.brokers import acquire
+from tests.integration.services.test_separate_processes import wait_until
 from tests.on_brokers import namespace
 from tests.security.secured_cluster import SecuredBrokers, SecuredCluster
 
@@ -33,7 +34,9 @@ def brokers():
     for thread in threads:
         thread.join()
     assert len(leases) == len(threads), "a secured broker did not start: its log is in .brokers/run"
-    yield SecuredBrokers()
+    made = SecuredBrokers()
+    wait_until(made.let_admins_in, "both brokers know their super users")
+    yield made
     for lease in leases.values():
         lease.release()
 

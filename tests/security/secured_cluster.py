@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from cassandra.cluster import Session
 
 import perdure as wf
@@ -19,6 +20,7 @@ from perdure.adapters.cassandra.connecting import connect
 from perdure.adapters.kafka import KafkaLog, KafkaSecurity, KafkaSettings
 from perdure.codec.avro import encode
 from perdure.core.commands import StartWorkflow
+from perdure.ports.errors import StoreUnavailable
 from perdure.ports.log import TopicSpec
 from tests.brokers.secured import ADMIN, secrets_of
 from tests.integration.services.processes import Cluster, Service
@@ -53,6 +55,15 @@ class SecuredBrokers:
     def giver(self):
         security = KafkaSecurity("SASL_PLAINTEXT", "PLAIN", ADMIN, self.kafka["passwords"][ADMIN])
         return Giver(KafkaSettings((self.kafka_address("SASL"),), security, "test-admin").client_options())
+
+    def let_admins_in(self):
+        """Both listen before they know their users."""
+        try:
+            asyncio.run(self.giver().give([]))
+            self.statements()
+        except (KafkaError, StoreUnavailable):
+            return False
+        return True
 
     def statements(self, *statements):
         """Carried out in Cassandra as its super user."""

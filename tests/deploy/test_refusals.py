@@ -71,6 +71,23 @@ def test_a_scaler_may_not_go_below_two_of_a_service_either(render, service, keda
         ),
         ({"services": {"activity-worker": {}}}, "activity workers are pools below workers"),
         ({"kafka": {"tls": {"existingSecret": "x"}}}, "kafka.tls.existingSecret is set, but TLS is off"),
+        (
+            {"services": {"timer": {"credentials": {"kafkaTls": "x"}}}},
+            "services.timer.credentials.kafkaTls is set, but TLS is off: set kafka.tls.enabled=true",
+        ),
+        (
+            {"workers": {"default": {"credentials": {"cassandraTls": "x"}}}},
+            "workers.default.credentials.cassandraTls is set, but TLS is off",
+        ),
+        (
+            {"bootstrap": {"credentials": {"cassandraTls": "x"}}},
+            "bootstrap.credentials.cassandraTls is set, but TLS is",
+        ),
+        ({"upgrade": {"credentials": {"kafkaTls": "x"}}}, "upgrade.credentials.kafkaTls is set, but TLS is off"),
+        (
+            {"autoscaling": {"keda": {"credentials": {"kafkaTls": "x"}}}},
+            "autoscaling.keda.credentials.kafkaTls is set, but TLS is off",
+        ),
         ({"cassandra": {"tls": {"enabled": True, "keyKey": "tls.key"}}}, "needs both cassandra.tls.certificateKey and"),
         ({"schemaRegistry": {"caSecret": "x"}}, "schemaRegistry has Secrets but no address"),
         (

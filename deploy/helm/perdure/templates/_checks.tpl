@@ -26,6 +26,9 @@
 {{- fail (printf "mutual TLS needs both %s.tls.certificateKey and %s.tls.keyKey: set both or none" $side $side) -}}
 {{- end -}}
 {{- end -}}
+{{- range $at, $credentials := dict "bootstrap" $v.bootstrap.credentials "upgrade" $v.upgrade.credentials "autoscaling.keda" $v.autoscaling.keda.credentials -}}
+{{- include "perdure.checkCredentials" (dict "root" $root "at" $at "credentials" $credentials) -}}
+{{- end -}}
 {{- with $v.schemaRegistry -}}
 {{- if and (or .existingSecret .caSecret) (not .url) -}}
 {{- fail "schemaRegistry has Secrets but no address: set schemaRegistry.url" -}}
@@ -90,9 +93,19 @@
 {{- if and (eq $c.role "gateway") (not $v.gateway.existingSecret) (not $v.gateway.tokens.existingSecret) -}}
 {{- fail "gateway.existingSecret is not set: name a Secret with the API token, or one with named tokens in gateway.tokens.existingSecret, for the gateway listens to nobody beyond its pod without one" -}}
 {{- end -}}
+{{- include "perdure.checkCredentials" (dict "root" .root "at" $c.at "credentials" $c.credentials) -}}
 {{- range $c.mounts -}}
 {{- if eq (empty .secret) (empty .configMap) -}}
 {{- fail (printf "%s.mounts: %s names no secret and no configMap, or both: name one" $c.at .name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Files that nobody would mount: a user whose certificate is left out is somebody else, or nobody. */}}
+{{- define "perdure.checkCredentials" -}}
+{{- range $side := list "kafka" "cassandra" -}}
+{{- if and (get $.credentials (printf "%sTls" $side)) (not (get $.root.Values $side).tls.enabled) -}}
+{{- fail (printf "%s.credentials.%sTls is set, but TLS is off: set %s.tls.enabled=true" $.at $side $side) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -123,7 +123,7 @@ class Dance(Scene):
             for each in list(some):
                 self.start(role)
                 self.tell_to_go(role, each)
-        self.all_have_left()
+                self.all_have_left()
         self.report.note(
             f"new processes in place of {', '.join(f'{len(some)} {role}' for role, some in self.services.items())}"
         )

@@ -24,7 +24,7 @@ def main():
                 tempfile.TemporaryDirectory() as folder,
                 Dance(*addresses, f"dance{os.getpid()}x{number}", Path(folder), live=True) as scene,
             ):
-                dance(scene)
+                dance(scene, restarted=tuple(scene.services))
     finally:
         for lease in leases:
             lease.release()

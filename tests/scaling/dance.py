@@ -116,16 +116,16 @@ class Dance(Scene):
         self.wait_for(lambda: time.time() > max(left.values()), "all of them are due")
         return left
 
-    def roll(self):
-        """Every process makes room for a new one that is ready, one after the other, as a Deployment's update does it."""
+    def roll(self, roles):
+        """Every process of these makes room for a new one that is ready, one after the other, as a Deployment's update does it."""
         self.scaler.hold()
-        for role, some in self.services.items():
-            for each in list(some):
+        for role in roles:
+            for each in list(self.services[role]):
                 self.start(role)
                 self.tell_to_go(role, each)
-        self.all_have_left()
+                self.all_have_left()
         self.report.note(
-            f"new processes in place of {', '.join(f'{len(some)} {role}' for role, some in self.services.items())}"
+            f"new processes in place of {', '.join(f'{len(self.services[role])} {role}' for role in roles)}"
         )
         self.scaler.resume()
 
@@ -142,8 +142,8 @@ class Dance(Scene):
         self.report.note(f"{len(left)} timers have fired that came due while nobody was there")
 
 
-def dance(scene):
-    """0 -> 4 -> 0 workers, 1 -> 3 -> 1 orchestrators, with nobody at all in between, and each restarted at the height."""
+def dance(scene, restarted):
+    """0 -> 4 -> 0 workers, 1 -> 3 -> 1 orchestrators, with nobody at all in between, and `restarted` at the height."""
     owner = scene.rules[OWNER]
     with scene.under_load(seconds=0):
         scene.scaler.resume()
@@ -154,7 +154,7 @@ def dance(scene):
         scene.back(left)
         scene.until(lambda scaler: scaler.most[OWNER] == 3, "three orchestrators")
         scene.until(lambda scaler: scaler.most[WORKER] == 4, "four workers")
-        scene.roll()
+        scene.roll(restarted)
     scene.until(lambda scaler: scaler.counts[WORKER] == 0, "no worker is left, for the lag is 0")
     scene.until(lambda scaler: scaler.counts[OWNER] == 1, "one orchestrator is left")
     scene.until(lambda scaler: scaler.lags[OWNER] == 0, "nothing lags")

@@ -13,4 +13,4 @@ def test_services_come_and_go_with_the_load_down_to_none_and_nothing_is_lost(
     kafka_address, cassandra_address, namespace, tmp_path
 ):
     with Dance(kafka_address, cassandra_address, namespace, tmp_path) as scene:
-        dance(scene)
+        dance(scene, restarted=("timer",))

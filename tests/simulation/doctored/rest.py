@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.simulation.doctored.practice import answer, breaks, change, find
+from tests.simulation.doctored.practice import again, answer, breaks, change, find
 
 
 @breaks("answers_tell_what_was_decided")
@@ -141,6 +141,14 @@ def a_good_neighbour_is_swallowed(evidence):
 @breaks("everything_ends")
 def a_run_has_no_end(evidence):
     del evidence.history[find(evidence.history, "WorkflowCompleted", instance="s-0004")]
+
+
+@breaks("everything_ends")
+def a_run_stalls_at_its_own_code(evidence):
+    place = find(evidence.history, "WorkflowCompleted", instance="s-0004")
+    again(evidence.history, place, reason="diverged", detail="", fingerprint="f", handled_to=0)
+    evidence.history[place + 1] = evidence.history[place + 1]._replace(name="WorkflowStalled")
+    del evidence.history[place]
 
 
 @breaks("everything_ends")

@@ -138,14 +138,19 @@ def test_a_filter_has_so_many_names_and_no_more():
 @many
 @given(
     st.lists(
-        st.tuples(st.integers(-3, 20), st.sampled_from((1, 1, 1, 0, 2, 99)), st.none() | st.binary(max_size=40)),
+        st.tuples(
+            st.integers(-3, 20),
+            st.sampled_from((1, 1, 1, 0, 2, 99)),
+            st.none() | st.binary(max_size=40),
+            st.none() | st.integers(0, 9),
+        ),
         max_size=5,
     ),
     st.integers(-1, 30),
 )
-@example([(1, 1, b"\xff\xff\xff\xff")], 9)
-@example([(1, 1, b"\0\0\0\0" * 1_000)], 9)
-@example([(1, 1, b"\0")], 9)
+@example([(1, 1, b"\xff\xff\xff\xff", 1)], 9)
+@example([(1, 1, b"\0\0\0\0" * 1_000, 1)], 9)
+@example([(1, 1, b"\0", 1)], 9)
 def test_rows_of_packed_events_are_unpacked_or_refused(rows, last_seq):
     try:
         events = unpacked(rows, last_seq)

@@ -1,8 +1,12 @@
 """Events of a turn ⇄ rows of the table history.
 
-The law: a row that begins at the same event and is written later holds at least what the earlier one held, because an
-append at a position covers all events below it, and rows are filled greedily from the first event on. So the later
-write may replace the earlier one, and rows that overlap agree.
+The law: what an event is, the row that was written last says. While a log lives, rows that overlap agree, since all come
+from it; and a row that begins at the same event and is written later holds at least what the earlier one held, because
+an append at a position covers all events below it, and rows are filled greedily from the first event on: so it may replace
+it. When the log is lost, an append that it cut short may have left rows of events beyond `last_seq`. Nobody clears them
+away, and the instance goes on from there with other events. These are written at a higher epoch, so later, and a row of
+`instances` speaks of an event only when it is written: whatever is stale lies beyond `last_seq` or below later rows. Nor is
+anything lost that they replace: they begin beyond the `last_seq` of that time, and so replace what is stale.
 """
 
 from __future__ import annotations
@@ -12,7 +16,10 @@ from collections.abc import Iterable, Sequence
 
 from perdure.ports.store import StoredEvent
 
-__all__ = ["CHUNK_EVENTS", "chunks", "packed", "unpacked"]
+__all__ = ["CHUNK_EVENTS", "Packed", "chunks", "packed", "unpacked"]
+
+Packed = tuple[int, int, bytes | None, int | None]
+"""A row as it is read: its first seq, codec, blob, and when that was written. The columns of the query get_history."""
 
 CHUNK_EVENTS = 4096
 """Sequence numbers of a partition: a long history stays in partitions of some megabytes."""
@@ -49,10 +56,10 @@ def packed(events: Sequence[StoredEvent]) -> list[tuple[int, int, int, bytes]]:
     return rows
 
 
-def unpacked(rows: Iterable[tuple[int, int, bytes | None]], last_seq: int) -> list[StoredEvent]:
-    """Events up to last_seq in order, of rows (first seq, codec, blob). Raises ValueError, saying what is wrong."""
+def unpacked(rows: Iterable[Packed], last_seq: int) -> list[StoredEvent]:
+    """Events up to last_seq in order. Raises ValueError, saying what is wrong."""
     found: dict[int, bytes] = {}
-    for seq, codec, blob in rows:
+    for seq, codec, blob, _ in sorted(rows, key=_written_at):
         if codec != PLAIN:
             raise ValueError(
                 f"the row of event {seq} was written with codec {codec} by a newer Perdure: upgrade this one"
@@ -69,3 +76,7 @@ def unpacked(rows: Iterable[tuple[int, int, bytes | None]], last_seq: int) -> li
             place += length
             seq += 1  # noqa: PLW2901 - the row names its first
     return [StoredEvent(seq, found[seq]) for seq in sorted(found)]
+
+
+def _written_at(row: Packed) -> int:
+    return row[3] or 0  # a cell that is gone has no time

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import structlog
 
+from perdure.adapters.cassandra.clearing import Place
 from perdure.adapters.cassandra.places import instance_key
 from perdure.adapters.cassandra.requests import Requests, Row
-from perdure.adapters.cassandra.writing import Place
 from perdure.codec.avro import decode
 from perdure.core.rows import InstanceRow
 

@@ -1,10 +1,10 @@
 """The history store on Cassandra.
 
-Order within an append: events and indexes, then the rows of `instances` that speak of them, then the deletion of what was
-purged, then the partition's checkpoint. So a row that an owner may have to read never names an event that is not there (one
-whose generation is over it does not read: the log's tail has the next one's beginning), and a checkpoint covers only what is
-stored. An append that fails half-way is repeated by its owner or the next one, and lands on the same keys with the same or
-later timestamps.
+Order within an append: events and indexes, then the rows of `instances` that speak of them, then the deletion of what
+these have ended, then that it is gone, then the partition's checkpoint. So a row never names an event that is not there,
+and a checkpoint covers only what is stored. An append that fails half-way is repeated by its owner or the next one, lands on
+the same keys with the same or later timestamps, and clears away what the first had to. Should the log be lost before that,
+the tables alone say of each instance how it was before the append, or how it is after it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from perdure.adapters.cassandra.driver import Driver
 from perdure.adapters.cassandra.forgetting import forget_tombstones
 from perdure.adapters.cassandra.listing import Listing
-from perdure.adapters.cassandra.packing import chunks, unpacked
+from perdure.adapters.cassandra.packing import Packed, chunks, unpacked
 from perdure.adapters.cassandra.rows import Held, get_places, get_rows, get_sound_rows
 from perdure.adapters.cassandra.writing import Writing, ends_something
 from perdure.adapters.memory.gaps import gap_of
@@ -27,9 +27,6 @@ from perdure.ports.store import EPOCH_SHIFT, Filter, HistoryStore, Page, Resting
 __all__ = ["CassandraHistoryStore"]
 
 Rows = list[InstanceRow]  # inside the class, `list` is the method
-Packed = list[list[tuple[int, int, bytes | None]]]
-"""Of each row: first seq, codec and blob of its rows of history."""
-
 READINGS = 4
 READING_PAUSE_SECONDS = 0.05
 
@@ -53,6 +50,7 @@ class CassandraHistoryStore(HistoryStore):
         self._days |= writing.days
         await self._requests.write(writing.rows(turns))
         await self._requests.write(writing.after_rows(turns))
+        await self._requests.write(writing.places(turns))
         placed = position >> EPOCH_SHIFT << EPOCH_SHIFT | stored_to
         # Its own value is its timestamp, so the highest stays.
         await self._requests.write(
@@ -80,8 +78,8 @@ class CassandraHistoryStore(HistoryStore):
     async def _read_histories(self, instances: Sequence[StoredInstance]) -> dict[str, str]:
         """Give each its events; what is wrong, by instance.
 
-        Rows of `instances` are written after the events that they speak of: what is lacking is lost, or replaced by a
-        generation whose row comes next.
+        Rows of `instances` are written after the events that they speak of, and before the deletion of others: what is
+        lacking is lost, or of a generation whose row was replaced since it was read.
         """
         damages = {}
         for stored, packed in zip(instances, await self._packed([each.row for each in instances]), strict=True):
@@ -95,7 +93,8 @@ class CassandraHistoryStore(HistoryStore):
                 damages[row.instance_id] = damage
         return damages
 
-    async def _packed(self, rows: Rows) -> Packed:
+    async def _packed(self, rows: Rows) -> list[list[Packed]]:
+        """Of each row its rows of history."""
         places = [
             (number, chunk)
             for number, row in enumerate(rows)
@@ -108,7 +107,7 @@ class CassandraHistoryStore(HistoryStore):
             )
             for at, chunk in places
         )
-        packed: Packed = [[] for _ in rows]
+        packed: list[list[Packed]] = [[] for _ in rows]
         for (number, _), answer in zip(places, answers, strict=True):
             packed[number] += answer
         return packed

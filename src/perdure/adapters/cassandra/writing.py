@@ -9,29 +9,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from perdure.adapters.cassandra.batches import ROW_BYTES, batches
-from perdure.adapters.cassandra.packing import CHUNK_EVENTS, chunks, packed
+from perdure.adapters.cassandra.clearing import NOTHING, Place, drop_histories, drop_visible
+from perdure.adapters.cassandra.packing import CHUNK_EVENTS, packed
 from perdure.adapters.cassandra.places import day_of, instance_key, shard_of
 from perdure.adapters.cassandra.requests import Requests
 from perdure.codec.encoder import Encoder
+from perdure.core.ages import ENDED
 from perdure.core.rows import InstanceRow
 from perdure.ports.store import StoredTurn
 
-__all__ = ["Place", "Writing", "ends_something"]
-
-
-class Place(NamedTuple):
-    """What is stored of an instance already. The columns of the query get_places."""
-
-    instance_id: str
-    position: int
-    run: str
-    generation: int
-    last_seq: int
-    status: str
-    created_at_us: int
+__all__ = ["Writing", "ends_something"]
 
 
 def ends_something(turn: StoredTurn) -> bool:
@@ -40,7 +30,10 @@ def ends_something(turn: StoredTurn) -> bool:
 
 
 class Writing:
-    """One append's. `stored` holds the places of instances whose turn ends something."""
+    """One append's. `stored` holds the places of instances whose turn ends something.
+
+    Its methods are called in their order, each when all statements of the one before are written.
+    """
 
     def __init__(
         self,
@@ -57,45 +50,89 @@ class Writing:
         self._position = position
         self._stored = stored
         self._encode = encode
-        self._visible: defaultdict[tuple[int, int], list[tuple[Any, int]]] = defaultdict(list)  # by day and shard
+        self.days: set[int] = set()
 
     def beside_rows(self, turns: Sequence[StoredTurn]) -> Iterator[Any]:
-        """Everything but the rows of `instances`, which speak of it and so come after it."""
-        visible_days, tombstone_days = set(), set()
+        """What the rows of `instances` speak of, which come after it."""
+        visible, tombstone_days = _Visible(), set()
         for turn in turns:
             row = turn.row
-            stored = self._stored.get(row.instance_id)
-            if stored is not None:
-                if stored.position > self._position and _ended(stored, row):
-                    continue  # a late one, of what was replaced since
-                self._hide(stored, row)
+            if self._is_late(row):
+                continue
             if row.status == "PURGED":
                 tombstone_days.add(day_of(row.updated_at_us))
                 yield self._tombstone(row)
                 continue
-            yield from self._deleted(turn)
-            visible_days.add(day_of(row.created_at_us))
             yield from self._history(turn)
-            self._show(row)
+            self.days.add(day_of(row.created_at_us))
+            if not self._is_listed_later(turn):
+                self._show(row, visible)
             if row.status == "STALLED":
                 yield self._bound("put_stalled", self._partition, row.instance_id, self._position, self._position)
-        self.days = visible_days
-        for statements in self._visible.values():
-            yield from batches(self._requests, statements)
+        yield from visible.batches(self._requests)
         yield from (self._bound("put_day", "tombstones", day) for day in tombstone_days)
 
     def visible_days(self, known: set[int]) -> list[Any]:
-        """After `beside_rows`: the days of this append that are not known to be noted."""
+        """The days of this append that are not known to be noted."""
         return [self._bound("put_day", "visibility", day) for day in self.days - known]
 
     def rows(self, turns: Sequence[StoredTurn]) -> Iterator[Any]:
         at = self._position
         for turn in turns:
             row = turn.row
+            if self._is_late(row):
+                continue
+            key, said = instance_key(row.instance_id), (row.updated_at_us, self._encode(row), at)
+            if self._left_behind(row) is not None:  # and so it says where it lies, until that is gone
+                yield self._bound("put_row", key, self._partition, at, row.name, row.status, *said)
+                continue
             yield self._bound(
-                "put_instance", instance_key(row.instance_id), self._partition, at, row.run, row.generation,
-                row.last_seq, row.name, row.status, row.created_at_us, row.updated_at_us, self._encode(row), at,
+                "put_instance", key, self._partition, at, row.run, row.generation, _last_seq(row), row.name,
+                row.status, row.created_at_us, *said,
             )  # fmt: skip
+
+    def after_rows(self, turns: Sequence[StoredTurn]) -> Iterator[Any]:
+        """What turns end or leave behind: until the rows are there, earlier ones speak of it."""
+        visible = _Visible()
+        for turn in turns:
+            if self._is_late(turn.row):
+                continue
+            yield from self._deleted(turn)
+            self._hide(turn.row, visible)
+            if self._is_listed_later(turn):
+                self._show(turn.row, visible)
+        yield from visible.batches(self._requests)
+
+    def places(self, turns: Sequence[StoredTurn]) -> Iterator[Any]:
+        """Nothing is left of what was there before."""
+        for turn in turns:
+            row = turn.row
+            if not self._is_late(row) and self._left_behind(row) is not None:
+                place = row.run, row.generation, _last_seq(row), row.created_at_us
+                key = self._namespace, instance_key(row.instance_id)
+                yield self._requests.bound("put_place", self._position, *place, *key)
+
+    def _is_late(self, row: InstanceRow) -> bool:
+        """Of what was replaced since."""
+        stored = self._stored.get(row.instance_id)
+        return stored is not None and stored.position > self._position and stored.is_ended_by(row)
+
+    def _left_behind(self, row: InstanceRow) -> Place | None:
+        """What is stored and over with this row."""
+        stored = self._stored.get(row.instance_id)
+        return stored if stored is not None and not stored.is_empty and stored.is_ended_by(row) else None
+
+    def _is_listed_later(self, turn: StoredTurn) -> bool:
+        """An instance that is listed stays there as active until its row says that it has ended: who looks for those that
+        are active asks the rows, and never misses one.
+        """
+        row = turn.row
+        if row.status not in ENDED:
+            return False
+        stored = self._stored.get(row.instance_id)
+        if stored is None:
+            return not ends_something(turn)
+        return not stored.is_empty and stored.created_at_us == row.created_at_us
 
     def _history(self, turn: StoredTurn) -> Iterator[Any]:
         row = turn.row
@@ -106,43 +143,30 @@ class Writing:
                 self._position,
             )  # fmt: skip
 
-    def _show(self, row: InstanceRow) -> None:
-        day, shard, size = day_of(row.created_at_us), shard_of(row.instance_id), len(row.instance_id) + len(row.name)
-        statement = self._bound(
-            "put_visible", day, shard, -row.created_at_us, row.instance_id, row.name, row.status, self._position
-        )
-        self._visible[day, shard].append((statement, size + ROW_BYTES))
-
-    def after_rows(self, turns: Sequence[StoredTurn]) -> Iterator[Any]:
-        """Events of what was purged: until the tombstone is there, the row that it replaces speaks of them, and the log's
-        tail begins after them.
-        """
-        for turn in turns:
-            if turn.row.status == "PURGED":
-                yield from self._deleted(turn)
-
     def _deleted(self, turn: StoredTurn) -> Iterator[Any]:
-        """Events that the turn's end or beginning leaves behind: of what is stored, and of what may be without a row of
-        `instances` that tells of it, because an append of this owner or the one before failed half-way.
+        """Events of what is stored, and of what may be without a row of `instances` that tells of it, because an append of
+        this owner or the one before failed half-way.
         """
-        row, stored = turn.row, self._stored.get(turn.row.instance_id)
+        row, left = turn.row, self._left_behind(turn.row)
         over = [(each.run, each.generation, each.last_seq) for each in turn.replaced]
-        if stored is not None and stored.status != "PURGED" and _ended(stored, row):
-            over.append((stored.run, stored.generation, stored.last_seq))
+        if left is not None:
+            over.append((left.run, left.generation, left.last_seq))
         if row.status == "PURGED":
             over.append((row.run, row.generation, row.last_seq))
-        places = {(run, generation, chunk): None for run, generation, last in over for chunk in chunks(last)}
-        for place in places:
-            yield self._deletion("drop_history", row.instance_id, *place)
+        return drop_histories(self._requests, self._namespace, self._position, row.instance_id, over)
 
-    def _hide(self, stored: Place, row: InstanceRow) -> None:
+    def _show(self, row: InstanceRow, visible: _Visible) -> None:
+        key = day_of(row.created_at_us), shard_of(row.instance_id), -row.created_at_us, row.instance_id
+        statement = self._bound("put_visible", *key, row.name, row.status, self._position)
+        visible.add(row, row.created_at_us, statement, len(row.name))
+
+    def _hide(self, row: InstanceRow, visible: _Visible) -> None:
         """It is listed at another place from now on, or at none."""
-        if stored.status == "PURGED" or not _ended(stored, row):
-            return
-        if row.status == "PURGED" or row.created_at_us != stored.created_at_us:
-            created, shard = stored.created_at_us, shard_of(row.instance_id)
-            hidden = self._deletion("drop_visible", day_of(created), shard, -created, row.instance_id)
-            self._visible[day_of(created), shard].append((hidden, len(row.instance_id) + ROW_BYTES))
+        left = self._left_behind(row)
+        if left is not None and (row.status == "PURGED" or row.created_at_us != left.created_at_us):
+            created = left.created_at_us
+            statement = drop_visible(self._requests, self._namespace, self._position, row.instance_id, created)
+            visible.add(row, created, statement, 0)
 
     def _tombstone(self, row: InstanceRow) -> Any:
         return self._bound(
@@ -153,9 +177,21 @@ class Writing:
     def _bound(self, query: str, *values: object) -> Any:
         return self._requests.bound(query, self._namespace, *values)
 
-    def _deletion(self, query: str, *key: object) -> Any:
-        return self._requests.bound(query, self._position, self._namespace, *key)
+
+class _Visible:
+    """Statements for `visibility`, by partition."""
+
+    def __init__(self) -> None:
+        self._held: defaultdict[tuple[int, int], list[tuple[Any, int]]] = defaultdict(list)
+
+    def add(self, row: InstanceRow, created_at_us: int, statement: Any, size: int) -> None:
+        place = day_of(created_at_us), shard_of(row.instance_id)
+        self._held[place].append((statement, len(row.instance_id) + size + ROW_BYTES))
+
+    def batches(self, requests: Requests) -> Iterator[Any]:
+        for statements in self._held.values():
+            yield from batches(requests, statements)
 
 
-def _ended(stored: Place, row: InstanceRow) -> bool:
-    return row.status == "PURGED" or (stored.run, stored.generation) != (row.run, row.generation)
+def _last_seq(row: InstanceRow) -> int:
+    return NOTHING if row.status == "PURGED" else row.last_seq

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from perdure.assembly import topic_specs
 from perdure.cli.exits import Conflict
 from perdure.codec.avro import DecodeError, decode
 from perdure.codec.encoder import Encoder
@@ -173,7 +174,8 @@ class Growth:
     async def _growing(self) -> list[str]:
         """Those that every namespace has are not looked for: one that may not be seen would be left out without a word."""
         topics = self._topics
-        names = [topics.instances, topics.history, topics.timers, topics.activities(), topics.dead_letters]
+        not_here = (topics.replies, topics.dead_letter_marks)  # that one never grows
+        names = [each.name for each in topic_specs(topics, 1) if each.name not in not_here]
         found = await self._outside.names(f"{topics.namespace}.")
         queues = [name for name in found if name.startswith(f"{topics.activities()}.")]
         return [*names, *await self._marks(), *queues]

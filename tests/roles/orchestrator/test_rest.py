@@ -182,9 +182,14 @@ def test_a_resting_marker_below_what_is_stored_is_not_believed():
     run_virtually(day())
 
 
+async def _told(node):
+    """The position that the group has stored."""
+    return (await node.service.owners[0]._office.reader.committed()).offset
+
+
 async def _lag(node):
     _, end = await node.world.log.bounds(node.world.topics.instances, 0)
-    return end - (await node.service.owners[0]._office.reader.committed()).offset
+    return end - await _told(node)
 
 
 def test_who_scales_by_lag_sees_what_is_undecided_and_nothing_at_rest():
@@ -223,6 +228,36 @@ def test_what_waits_to_be_decided_is_lag():
             node.log.gate.set()
             await world.ended(waiting[-1])
             await _at_rest(world)
+            assert await _lag(node) == 0
+
+    run_virtually(day())
+
+
+def test_what_waits_for_the_store_is_lag_though_others_commit_and_the_partition_rests():
+    """And the resting position, which is believed once commands have expired, does not pass it either."""
+
+    async def day():
+        async with World() as world:
+            node = await world.node()
+            await asyncio.sleep(60)  # ids that are minted from now on need no store
+            node.store.gate.clear()
+            await world.ended(await world.start("chain", 2, minted=True))
+            _, waits = await world.log.bounds(world.topics.instances, 0)
+            await world.send("elsewhere", RaiseEvent("go", "true"))
+            kept, _ = await _at_rest(world)
+            assert kept.commands_end <= waits
+            assert await _told(node) <= waits
+            for number in range(3):
+                await world.ended(await world.start("chain", number, minted=True))
+                await asyncio.sleep(1.1)
+                assert await _told(node) <= waits
+            await _at_rest(world)
+            await asyncio.sleep(1)
+            assert await _told(node) <= waits
+            node.store.gate.set()
+            await world.ended(await world.start("chain", 3))
+            await _at_rest(world)
+            await asyncio.sleep(1)
             assert await _lag(node) == 0
 
     run_virtually(day())

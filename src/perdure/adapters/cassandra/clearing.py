@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from perdure.adapters.cassandra.packing import chunks
-from perdure.adapters.cassandra.places import day_of, shard_of
+from perdure.adapters.cassandra.places import visible_at
 from perdure.adapters.cassandra.requests import Requests
 from perdure.core.rows import InstanceRow
 
@@ -55,5 +55,4 @@ def drop_histories(
 
 
 def drop_visible(requests: Requests, namespace: str, position: int, instance_id: str, created_at_us: int) -> Any:
-    key = day_of(created_at_us), shard_of(instance_id), -created_at_us, instance_id
-    return requests.bound("drop_visible", position, namespace, *key)
+    return requests.bound("drop_visible", position, namespace, *visible_at(instance_id, created_at_us))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zlib import crc32
 
-__all__ = ["SHARDS", "day_of", "first_us", "instance_key", "shard_of"]
+__all__ = ["SHARDS", "day_of", "first_us", "instance_key", "shard_of", "visible_at"]
 
 DAY_US = 86_400_000_000
 
@@ -22,6 +22,11 @@ def first_us(day: int) -> int:
 
 def shard_of(instance_id: str) -> int:
     return crc32(instance_id.encode()) % SHARDS
+
+
+def visible_at(instance_id: str, created_at_us: int) -> tuple[int, int, int, str]:
+    """The key of its row in `visibility`: day and shard are the partition, the youngest come first."""
+    return day_of(created_at_us), shard_of(instance_id), -created_at_us, instance_id
 
 
 def instance_key(instance_id: str) -> str:

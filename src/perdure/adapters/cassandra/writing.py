@@ -14,7 +14,7 @@ from typing import Any
 from perdure.adapters.cassandra.batches import ROW_BYTES, batches
 from perdure.adapters.cassandra.clearing import NOTHING, Place, drop_histories, drop_visible
 from perdure.adapters.cassandra.packing import CHUNK_EVENTS, packed
-from perdure.adapters.cassandra.places import day_of, instance_key, shard_of
+from perdure.adapters.cassandra.places import day_of, instance_key, shard_of, visible_at
 from perdure.adapters.cassandra.requests import Requests
 from perdure.codec.encoder import Encoder
 from perdure.core.ages import ENDED
@@ -156,7 +156,7 @@ class Writing:
         return drop_histories(self._requests, self._namespace, self._position, row.instance_id, over)
 
     def _show(self, row: InstanceRow, visible: _Visible) -> None:
-        key = day_of(row.created_at_us), shard_of(row.instance_id), -row.created_at_us, row.instance_id
+        key = visible_at(row.instance_id, row.created_at_us)
         statement = self._bound("put_visible", *key, row.name, row.status, self._position)
         visible.add(row, row.created_at_us, statement, len(row.name))
 
@@ -185,8 +185,8 @@ class _Visible:
         self._held: defaultdict[tuple[int, int], list[tuple[Any, int]]] = defaultdict(list)
 
     def add(self, row: InstanceRow, created_at_us: int, statement: Any, size: int) -> None:
-        place = day_of(created_at_us), shard_of(row.instance_id)
-        self._held[place].append((statement, len(row.instance_id) + size + ROW_BYTES))
+        day, shard, *_ = visible_at(row.instance_id, created_at_us)
+        self._held[day, shard].append((statement, len(row.instance_id) + size + ROW_BYTES))
 
     def batches(self, requests: Requests) -> Iterator[Any]:
         for statements in self._held.values():

@@ -83,6 +83,7 @@ def test_a_failure_is_told_with_what_to_do(error: Exception, says: str) -> None:
 
 def test_a_driver_without_libev_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cassandra.io.libevreactor", None)
+    monkeypatch.delitem(sys.modules, "perdure.adapters.cassandra.connection", raising=False)
     with pytest.raises(PortError, match="libev"):
         reactor()
 

@@ -26,13 +26,13 @@ RECONNECT_SECONDS = 1.0  # to a node that was lost; the driver's own pauses grow
 def reactor() -> type[Any]:
     """The driver's libev connection class. Raises PortError where it was built without."""
     try:
-        from cassandra.io.libevreactor import LibevConnection  # noqa: PLC0415 - a missing one is to be told in words
+        from perdure.adapters.cassandra.connection import QueueingConnection  # noqa: PLC0415 - a missing libev is to be told in words
     except Exception as error:  # noqa: BLE001 - the driver raises several kinds where the extension is missing
         raise PortError(
             "cassandra-driver was installed without its libev reactor: install a wheel that has it (Debian slim images"
             f" do, Alpine's musl has none), or libev's headers and a compiler before building it ({error})"
         ) from None
-    return LibevConnection  # type: ignore[no-any-return]
+    return QueueingConnection
 
 
 def connect(settings: CassandraSettings) -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 
 import time
 
-from loadtest.kafka import load, recovery, resting
+from loadtest.kafka import edges, load, recovery, resting
 from loadtest.kafka.cluster import Lab, brokers
 from loadtest.kafka.report import figures_table, splits_table
 
@@ -11,6 +11,8 @@ ALL = {
     "alone": load.alone,
     "timers": load.timers,
     "fan-out": load.fan_out,
+    "gateway": edges.gateway,
+    "subscriber": edges.subscriber,
     "idle": resting.idle,
     "scaling": load.scaling,
     "recovery": recovery.recovery,

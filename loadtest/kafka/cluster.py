@@ -18,10 +18,12 @@ from perdure.assembly import cassandra_settings, kafka_cassandra_ports, kafka_se
 from perdure.client.client import AsyncWorkflowClient
 from perdure.client.log_transport import LogTransport
 from perdure.core.names import Topics
+from perdure.ports.log import Outgoing, TopicSpec
 from perdure.services.settings import ServiceSettings
 from tests.brokers.private import private_cassandra, private_kafka
 
 OWN = "bench"
+SENT_AT_ONCE = 1_000
 
 
 @contextlib.contextmanager
@@ -74,6 +76,15 @@ class Deployment:
         running = [(each.role, each.pid) for each in self.services.running if each.process.returncode is None]
         return Meter([("client", os.getpid()), *running, *self.lab.broker_processes])
 
+    async def create_topic(self, topic, partitions):
+        """One of somebody else's."""
+        await self._ports.log.create_topics([TopicSpec(topic, partitions)])
+
+    async def send(self, topic, partitions, values):
+        records = [Outgoing(topic, number % partitions, b"", value) for number, value in enumerate(values)]
+        for begin in range(0, len(records), SENT_AT_ONCE):
+            await self._ports.log.append(records[begin : begin + SENT_AT_ONCE])
+
     async def end(self):
         if self._ports is not None:
             await self.transport.close()
@@ -121,7 +132,7 @@ class Lab:
         admin = AIOKafkaAdminClient(**kafka_settings(self._settings, OWN).client_options())
         await admin.start()
         try:
-            made = tuple(f"{namespace}." for namespace in self._namespaces)
+            made = tuple(f"{namespace}{end}" for namespace in self._namespaces for end in ".-")
             await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(made)])
         finally:
             await admin.close()

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 
 from rich.table import Table
 
-PROCESSES = ("client", "orchestrator", "activity-worker", "timer", "gateway", "kafka", "cassandra")
+PROCESSES = ("client", "orchestrator", "activity-worker", "timer", "gateway", "subscriber", "kafka", "cassandra")
 FORMS = {
     "ms": "{:,.1f} ms",
     "s": "{:,.2f} s",

@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 
+from loadtest.kafka.edges import http_client, subscribed
 from loadtest.kafka.load import run, run_many
 from loadtest.kafka.report import Found
 from loadtest.memory import start_waiters
@@ -17,23 +18,29 @@ IDLE_SECONDS = 20.0
 
 
 async def idle(lab):
-    """Services and brokers with nothing to do: CPU over 20 seconds, and memory."""
+    """Services and brokers with nothing to do, gateway and a subscriber of one topic among them: CPU over 20 seconds, and memory."""
     deployment, found = await lab.deployment(), Found(of="CPU, ms a second")
-    await run(deployment.client, chain, 5)
-    await asyncio.sleep(SETTLE_SECONDS)
-    seconds = IDLE_SECONDS / min(lab.divide, 4)
-    meter, begin = deployment.meter(), time.perf_counter()
-    await asyncio.sleep(seconds)
-    wall = time.perf_counter() - begin
-    found.add("CPU, ms a second, all in", found.split("idle", meter.spent(), wall))
+    async with http_client(deployment) as (client, _), subscribed(lab, deployment):
+        await run(client, chain, 5)
+        await asyncio.sleep(SETTLE_SECONDS)
+        seconds = IDLE_SECONDS / min(lab.divide, 4)
+        meter, begin = deployment.meter(), time.perf_counter()
+        await asyncio.sleep(seconds)
+        wall = time.perf_counter() - begin
+        found.add("CPU, ms a second, all in", found.split("idle", meter.spent(), wall))
+        for name, resident in _memory(lab, deployment).items():
+            found.add(f"memory: {name}", resident / 1e6, "MB")
+    return found
+
+
+def _memory(lab, deployment):
     memory = Counter()
     for service in deployment.services.running:
-        memory[service.role] += resident_bytes(service.pid)
+        if service.process.returncode is None:
+            memory[service.role] += resident_bytes(service.pid)
     for name, pid in lab.broker_processes:
         memory[name] += resident_bytes(pid)
-    for name, resident in memory.items():
-        found.add(f"memory: {name}", resident / 1e6, "MB")
-    return found
+    return memory
 
 
 async def memory(lab):

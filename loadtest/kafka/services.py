@@ -28,7 +28,11 @@ class Service:
         self.pid = process.pid
         self.log = log
         self.begun = begun  # perf_counter() before the process was made
-        self.probes = ""
+        self.told = {}
+
+    @property
+    def probes(self):
+        return self.told["probes"]
 
     async def ready(self):
         """Seconds from its making until it said that it does its work."""
@@ -40,7 +44,7 @@ class Service:
             raise SystemExit(
                 f"the {self.role} did not become ready; its log is {self.log}:\n{self.log.read_text()[-2000:]}"
             )
-        self.probes = json.loads(line)["probes"]
+        self.told = json.loads(line)
         return time.perf_counter() - self.begun
 
     async def metrics(self):
@@ -92,15 +96,15 @@ class Services:
             await asyncio.sleep(attempt)
         raise SystemExit(f"perdure bootstrap: {said.decode()}")
 
-    async def begin(self, role):
-        """A new process, not ready yet."""
+    async def begin(self, role, **environ):
+        """A new process, not ready yet. `environ`: settings that are its alone."""
         log = self.folder / f"{role}-{len(self.running)}-{time.time_ns()}.log"
         app = ["--app", APP] if role in {"orchestrator", "activity-worker"} else []
         begun = time.perf_counter()
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "perdure", "run", role, *app, "--json",
-                env={**self.environ, "PERDURE_LOG_LEVEL": "WARNING"}, stdout=asyncio.subprocess.PIPE, stderr=errors,
+                env={**self.environ, **environ, "PERDURE_LOG_LEVEL": "WARNING"}, stdout=asyncio.subprocess.PIPE, stderr=errors,
             )  # fmt: skip
         service = Service(role, process, log, begun)
         self.running.append(service)

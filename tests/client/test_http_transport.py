@@ -1,5 +1,6 @@
 """The HTTP transport against the real gateway, in process: what goes in at one end comes out at the other."""
 
+import asyncio
 import dataclasses
 
 import httpx
@@ -25,11 +26,13 @@ from perdure.core.commands import (
 )
 from perdure.core.events import ActivityScheduled, CarriedChild, RetrySpec, WorkflowStarted
 from perdure.gateway.http import create_app
+from perdure.gateway.server import GatewayServer
 from perdure.gateway.settings import GatewaySettings
 from perdure.ports.errors import StoreUnavailable
 from perdure.ports.store import Filter
 from tests.client.fake_transport import FakeTransport, row, snapshot
 
+WAITS = 150
 URL = "http://127.0.0.1:3500"
 behind = AsyncWorkflowClient(FakeTransport())
 app = create_app(behind, settings=GatewaySettings(api_token=None))
@@ -221,3 +224,37 @@ def test_a_segment_stays_one_segment(text):
 
 def test_nothing_at_the_default_address_is_no_gateway():
     assert not answers("http://127.0.0.1:1")
+
+
+class Held(FakeTransport):
+    """Nothing completes before something was sent."""
+
+    def __init__(self, *known):
+        super().__init__(*known)
+        self.waiting, self.started = 0, asyncio.Event()
+
+    async def send(self, instance_id, command, *, timeout_s=None):
+        self.started.set()
+        return await super().send(instance_id, command, timeout_s=timeout_s)
+
+    async def inspect(self, instance_id, *, until="now", timeout_s=None, detail=False):
+        self.waiting += 1
+        await self.started.wait()
+        return await super().inspect(instance_id, until=until, timeout_s=timeout_s, detail=detail)
+
+
+async def test_a_start_does_not_stand_behind_others_that_wait():
+    """More wait than httpx would connect at once by itself."""
+    engine = Held(snapshot("i1", status="COMPLETED"))
+    settings = GatewaySettings(port=0, api_token=None)
+    server = GatewayServer(create_app(AsyncWorkflowClient(engine), settings=settings), settings)
+    await server.start()
+    transport = HttpTransport(server.url, SystemEntropy(), SystemClock())
+    async with asyncio.timeout(30):
+        waits = [asyncio.ensure_future(transport.inspect("i1", until="completed")) for _ in range(WAITS)]
+        while engine.waiting < WAITS:
+            await asyncio.sleep(0.01)
+        assert (await transport.send("i2", StartWorkflow("w", "", "c"))).accepted
+        assert {each.status for each in await asyncio.gather(*waits)} == {"COMPLETED"}
+    await transport.close()
+    await server.stop()

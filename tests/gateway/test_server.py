@@ -3,6 +3,7 @@ import socket
 
 import httpx
 import pytest
+from uvicorn.protocols.http import h11_impl
 
 from perdure.core.limits import GATEWAY_HEADER_BYTES_MAX
 from perdure.gateway import server as serving
@@ -70,3 +71,20 @@ async def test_a_connection_too_many_is_told_so(app, monkeypatch):
     for writer in idle:
         writer.close()
     await server.stop()
+
+
+async def test_an_answers_body_does_not_wait_for_the_acknowledgement_of_its_head(app, monkeypatch):
+    seen = []
+    taken = h11_impl.H11Protocol.connection_made
+
+    def made(self, transport):
+        seen.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        taken(self, transport)
+
+    monkeypatch.setattr(h11_impl.H11Protocol, "connection_made", made)
+    server = GatewayServer(app, GatewaySettings(port=0))
+    await server.start()
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
+        assert (await http.get("/healthz")).status_code == 200
+    await server.stop()
+    assert seen == [1]

@@ -30,6 +30,10 @@ T = TypeVar("T")
 API_TOKEN_HEADER = "dapr-api-token"  # noqa: S105 - the header's name
 WAIT_SECONDS = 30.0  # of one long poll; the gateway allows 60
 RETRY_SECONDS = 0.5
+KEPT_CONNECTIONS_MAX = 100
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=KEPT_CONNECTIONS_MAX)
+"""A waiting client holds a connection: were there a most, a start would stand behind other workflows' ends. The gateway
+refuses what is too much for it by name."""
 
 
 class HttpTransport(Transport):
@@ -55,6 +59,7 @@ class HttpTransport(Transport):
             base_url=url,
             headers={API_TOKEN_HEADER: api_token} if api_token else {},
             transport=through,
+            limits=LIMITS,
             verify=_trusting(ca_file) if ca_file else True,
             trust_env=not _is_loopback(url),  # a proxy of the environment does not reach our own machine
         )

@@ -92,7 +92,11 @@ class _Server(uvicorn.Server):
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, reuse_port=False)
+        listener = socket.create_server((host, port), family=family, reuse_port=False)
+        # For its connections: asyncio sets it on those only that were made with the protocol's number. Head and body are two
+        # writes, and the second would wait for the client's delayed acknowledgement, 40 ms.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         raise AddressInUse(
             f"the gateway cannot listen on {host}:{port} ({error.strerror}): stop what listens there, or set another port "

@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 
-from loadtest.kafka.edges import http_client, subscribed
+from loadtest.kafka.edges import http_clients, subscribed
 from loadtest.kafka.load import run, run_many
 from loadtest.kafka.report import Found
 from loadtest.memory import start_waiters
@@ -20,7 +20,7 @@ IDLE_SECONDS = 20.0
 async def idle(lab):
     """Services and brokers with nothing to do, gateway and a subscriber of one topic among them: CPU over 20 seconds, and memory."""
     deployment, found = await lab.deployment(), Found(of="CPU, ms a second")
-    async with http_client(deployment) as (client, _), subscribed(lab, deployment):
+    async with http_clients(deployment, 1) as ([client], _), subscribed(lab, deployment):
         await run(client, chain, 5)
         await asyncio.sleep(SETTLE_SECONDS)
         seconds = IDLE_SECONDS / min(lab.divide, 4)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import time
 
+from perdure.services.settings import ServiceSettings
 from tests.faults.scene import Scene
 from tests.scaling.rules import PARTITIONS, rules_of
 from tests.scaling.scaler import Scaler
 
 PENDING = 3  # timers whose time comes while nobody is there
-WORKER, OWNER = "activity-worker", "orchestrator"
+WORKER, OWNER, TIMER = "activity-worker", "orchestrator", "timer"
+DRAIN_SECONDS = ServiceSettings.model_fields["drain_seconds"].default
 
 
 class Dance(Scene):
@@ -65,6 +67,8 @@ class Dance(Scene):
                 self.cut_off.append(service.said)
 
     def all_have_left(self):
+        """In peace: who had not drained within PERDURE_DRAIN_SECONDS says so and ends otherwise than with 0."""
+
         def nobody():
             self.look_after()
             return not self._leaving
@@ -74,7 +78,7 @@ class Dance(Scene):
 
     def farewells(self):
         return "\n".join(
-            f"  {role}: {len(seconds)} told to go, {min(seconds):.1f} to {max(seconds):.1f} s until they had left"
+            f"  {role}: {len(seconds)} told to go, {min(seconds):.1f} to {max(seconds):.1f} s until they had left, {DRAIN_SECONDS:g} allowed"
             for role, seconds in self.drains.items()
         )
 
@@ -102,7 +106,9 @@ class Dance(Scene):
     def to_nothing(self):
         """Everybody leaves but the gateway, timers first: then some of theirs come due while nobody is there."""
         self.scaler.hold()
-        self.tell_to_go("timer")
+        while self.services[TIMER]:
+            self.ready_first(TIMER)
+            self.tell_to_go(TIMER)
         self.all_have_left()
         self.wait_for(lambda: len(self.pending()) >= PENDING, f"{PENDING} timers are set")
         for role in (OWNER, WORKER):
@@ -134,7 +140,7 @@ class Dance(Scene):
 
     def back(self, left):
         """One of each, as a Deployment has it; more, and workers, by the scaler."""
-        self.start("timer")
+        self.start(TIMER)
         self.start(OWNER)
         self.scaler.forget()
         self.scaler.resume()
@@ -143,7 +149,7 @@ class Dance(Scene):
 
 
 def dance(scene, restarted):
-    """0 -> 4 -> 0 workers, 1 -> 3 -> 1 orchestrators, with nobody at all in between, and `restarted` at the height."""
+    """0 -> 4 -> 0 workers, 1 -> 3 -> 1 orchestrators, 1 -> 2 or 3 -> 1 timer services, with nobody at all in between, and `restarted` at the height."""
     owner = scene.rules[OWNER]
     with scene.under_load(seconds=0):
         scene.scaler.resume()
@@ -154,10 +160,12 @@ def dance(scene, restarted):
         scene.back(left)
         scene.until(lambda scaler: scaler.most[OWNER] == 3, "three orchestrators")
         scene.until(lambda scaler: scaler.most[WORKER] == 4, "four workers")
+        scene.until(lambda scaler: scaler.most[TIMER] >= 2, "timers near their time need a second timer service")
         scene.roll(restarted)
     scene.until(lambda scaler: scaler.counts[WORKER] == 0, "no worker is left, for the lag is 0")
     scene.until(lambda scaler: scaler.counts[OWNER] == 1, "one orchestrator is left")
-    scene.until(lambda scaler: scaler.lags[OWNER] == 0, "nothing lags")
+    scene.until(lambda scaler: scaler.counts[TIMER] == 1, "one timer service is left")
+    scene.until(lambda scaler: scaler.lags[OWNER] == scaler.lags[TIMER] == 0, "nothing lags")
     scene.all_have_left()
     looks = scene.scaler.looks
     scene.until(lambda scaler: scaler.looks > looks + 2, "two looks more")

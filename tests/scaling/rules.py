@@ -2,7 +2,8 @@
 
 KEDA decides between none and one: a lag above the activation threshold wakes one, and `cooldownPeriod` without such a
 lag ends all, where none are allowed. Above one it is the autoscaler: lag over threshold, rounded up, not more than the
-partitions; up at once, down to the most that was wanted within the window.
+partitions; as many as run if that is within a tenth of what the lag needs; up at once, down to the most that was wanted
+within the window.
 """
 
 from __future__ import annotations
@@ -15,8 +16,14 @@ from tests.deploy.renderer import rendered
 from tests.deploy.value_sets import LEAST, over
 
 PARTITIONS = 4
-LAG_OF_AN_ORCHESTRATOR, LAG_OF_A_WORKER = 40, 10  # far less than the chart's defaults: a test has no 10,000 commands
+LAG_OF_AN_ORCHESTRATOR, LAG_OF_A_WORKER, LAG_OF_A_TIMER = (
+    40,
+    10,
+    20,
+)  # far less than the chart's defaults: a test has no 10,000 commands
 COOLDOWN_SECONDS = 3
+TOLERANCE = 0.1
+"""Of Kubernetes' autoscaler: a need that differs by no more from what runs changes nothing."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +58,17 @@ class Scaled:
             return 0
         if running == 0 and rule.least == 0:
             return 1 if lag > rule.activation else 0
-        wanted = min(max(math.ceil(lag / rule.threshold), rule.least, 1), rule.most, PARTITIONS)
+        needed = running if self._near(lag, running) else math.ceil(lag / rule.threshold)
+        wanted = min(max(needed, rule.least, 1), rule.most, PARTITIONS)
         self._wanted = [(at, count) for at, count in self._wanted if now - at < rule.cooldown_s] + [(now, wanted)]
         return max(wanted, min(running, max(count for _, count in self._wanted)))
 
+    def _near(self, lag: int, running: int) -> bool:
+        return abs(lag / (self.rule.threshold * running) - 1) <= TOLERANCE if running else False
+
 
 def rules_of(namespace, folder):
-    """By role, from the chart with an operator's values. One orchestrator is less than the chart allows, and harder."""
+    """By role, from the chart with an operator's values. One orchestrator or timer service is less than the chart allows, and harder."""
     folder.mkdir()
     scaling = {"cooldownSeconds": COOLDOWN_SECONDS}
     values = over(
@@ -68,7 +79,8 @@ def rules_of(namespace, folder):
                 "orchestrator": {
                     "replicas": 2,
                     "scaling": scaling | {"max": 3, "lagThreshold": LAG_OF_AN_ORCHESTRATOR},
-                }
+                },
+                "timer": {"replicas": 2, "scaling": scaling | {"max": 3, "lagThreshold": LAG_OF_A_TIMER}},
             },
             "workerDefaults": {"scaling": scaling | {"lagThreshold": LAG_OF_A_WORKER}},
             "autoscaling": {"enabled": True, "keda": {"enabled": True}},
@@ -81,6 +93,7 @@ def rules_of(namespace, folder):
         found[role] = _rule(role, scaled["spec"])
     return {
         "orchestrator": replace(found["orchestrator"], least=1),
+        "timer": replace(found["timer"], least=1),
         "activity-worker": found["activity-worker"],
     }
 

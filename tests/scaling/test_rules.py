@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from tests.scaling.rules import COOLDOWN_SECONDS, LAG_OF_AN_ORCHESTRATOR, PARTITIONS, Rule, Scaled, rules_of
+from tests.scaling.rules import (
+    COOLDOWN_SECONDS,
+    LAG_OF_A_TIMER,
+    LAG_OF_AN_ORCHESTRATOR,
+    PARTITIONS,
+    Rule,
+    Scaled,
+    rules_of,
+)
 
 WORKER = Rule("activity-worker", "t.activities", "t.activity-worker", 10, 0, 0, 4, 3)
 OWNER = replace(WORKER, role="orchestrator", threshold=80, least=1, most=3)
@@ -46,10 +54,16 @@ def test_of_an_orchestrator_there_is_always_one(lag, wanted):
     assert counts(OWNER, (lag, 0), (lag, 1))[-1] == wanted
 
 
+def test_a_tenth_more_or_less_than_what_runs_changes_nothing():
+    assert counts(OWNER, (80, 0), (87, 1), (89, 2), (170, 3), (177, 4)) == [1, 1, 2, 2, 3]
+
+
 def test_rules_are_those_of_the_chart(tmp_path):
     rules = rules_of("shop", tmp_path / "rendered")
-    worker, owner = rules["activity-worker"], rules["orchestrator"]
+    worker, owner, timer = rules["activity-worker"], rules["orchestrator"], rules["timer"]
     assert (worker.topic, worker.group) == ("shop.activities", "shop.activity-worker")
     assert (worker.threshold, worker.activation, worker.least, worker.most) == (10, 0, 0, PARTITIONS)
     assert owner.threshold == LAG_OF_AN_ORCHESTRATOR
     assert (owner.least, owner.most, owner.cooldown_s) == (1, 3, COOLDOWN_SECONDS)
+    assert (timer.topic, timer.group, timer.threshold) == ("shop.timers", "shop.timer", LAG_OF_A_TIMER)
+    assert (timer.least, timer.most, timer.cooldown_s) == (1, 3, COOLDOWN_SECONDS)

@@ -224,6 +224,27 @@ async def test_a_known_connection_too_many_is_told_so(serving, peers, monkeypatc
         assert b"err_gateway_busy" in answer
 
 
+async def test_known_connections_that_end_make_room(serving, peers, monkeypatch):
+    monkeypatch.setattr(connections, "GATEWAY_CONNECTIONS_MAX", 1)
+    async with serving() as server:
+        for _ in range(3):
+            reader, _ = await peers(server, GET + RIGHT + b"connection: close\r\n\r\n")
+            assert await first_line(reader) == b"200"
+            await ended(reader)
+
+
+async def test_a_connection_is_known_for_one_request_at_a_time(serving, peers, places):
+    async with serving() as server:
+        reader, writer = await peers(server, GET + RIGHT + b"\r\n")
+        assert await first_line(reader) == b"200"
+        await reader.readuntil(b"}")
+        writer.write(START + b"\r\n{")  # whoever sends this now has no token
+        await reader.readuntil(b"ERR_UNAUTHORIZED")
+        for _ in range(20):
+            await peers(server)
+        await ended(reader)
+
+
 async def test_without_file_descriptors_strangers_go_and_who_waits_comes_in(serving, peers, monkeypatch):
     monkeypatch.setattr(acceptor, "PAUSE_SECONDS", 0.0)
     async with serving() as server:

@@ -121,9 +121,9 @@ def test_a_gateway_takes_its_tokens_its_files_and_its_rate(of, monkeypatch, tmp_
     assert (settings.bodies_bytes_max, settings.head_seconds, settings.body_seconds) == (16_777_216, 2.5, 20.0)
 
 
-def test_a_gateways_limit_of_memory_has_room_for_the_bodies_it_may_hold(manifests, monkeypatch, tmp_path):
+def test_a_gateways_limit_of_memory_has_room_for_the_bodies_it_may_hold(of, monkeypatch, tmp_path):
     """A body costs up to ten times its bytes: the text of one with an emoji takes four a character, and it is encoded."""
-    container = container_of(manifests.component("gateway"))
+    container = container_of(of("least").component("gateway"))
     _give(container, monkeypatch, tmp_path)
     limit = container["resources"]["limits"]["memory"]
     assert limit.endswith("Mi")

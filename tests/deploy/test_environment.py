@@ -118,6 +118,22 @@ def test_a_gateway_takes_its_tokens_its_files_and_its_rate(of, monkeypatch, tmp_
     assert settings.callers.of(b"a" * 64).name == "ann"
     assert settings.tls() is not None and settings.client_ca_file is not None
     assert (settings.requests_per_second, settings.requests_burst) == (50.0, 200)
+    assert (settings.bodies_bytes_max, settings.head_seconds, settings.body_seconds) == (16_777_216, 2.5, 20.0)
+
+
+def test_a_gateways_limit_of_memory_has_room_for_the_bodies_it_may_hold(of, monkeypatch, tmp_path):
+    """A body costs up to ten times its bytes: the text of one with an emoji takes four a character, and it is encoded."""
+    container = container_of(of("least").component("gateway"))
+    _give(container, monkeypatch, tmp_path)
+    limit = container["resources"]["limits"]["memory"]
+    assert limit.endswith("Mi")
+    assert int(limit.removesuffix("Mi")) * 2**20 >= 100 * 2**20 + 10 * GatewaySettings().bodies_bytes_max
+
+
+def test_the_charts_own_values_are_the_codes(of, monkeypatch, tmp_path):
+    _give(container_of(of("least").component("gateway")), monkeypatch, tmp_path)
+    for name in ("body_bytes_max", "bodies_bytes_max", "head_seconds", "body_seconds"):
+        assert getattr(GatewaySettings(), name) == GatewaySettings.model_fields[name].default
 
 
 def test_named_tokens_are_enough_for_a_gateway(render, monkeypatch, tmp_path):
@@ -138,7 +154,7 @@ def _give(container, monkeypatch, folder):
     for variable in [each for each in os.environ if each.startswith(("PERDURE_", "OTEL_"))]:
         monkeypatch.delenv(variable)
     for each in container["env"]:
-        value = each.get("value", "from-a-secret")
+        value = each.get("value", "from-a-secret-or-file")
         if value.startswith("/etc/perdure/"):
             file = folder / value.removeprefix("/")
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -150,7 +166,7 @@ def _give(container, monkeypatch, folder):
 def _fill(file, folder):
     if folder in {"gateway", "clients"}:
         authority = Authority(file.parent)
-        issued = authority.issue("gateway", key_password="from-a-secret")
+        issued = authority.issue("gateway", key_password="from-a-secret-or-file")
         made = {"tls.crt": issued.certificate, "tls.key": issued.key, "ca.crt": authority.file}
         # A pair belongs together: both are made when the first is asked for.
         for name in ("tls.crt", "tls.key") if folder == "gateway" else ("ca.crt",):
@@ -198,7 +214,7 @@ def test_the_upgrade_is_a_command_line_that_is_understood_and_gets_its_time(of, 
     with pytest.raises(SystemExit) as ended:
         program(container_of(job)["args"])
     assert ended.value.code in {0, None}
-    assert asked == [("from-a-secret", False, 240)]
+    assert asked == [("from-a-secret-or-file", False, 240)]
     assert job["spec"]["activeDeadlineSeconds"] > 240 and job["spec"]["backoffLimit"] == 0
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "post-upgrade"
 

@@ -49,6 +49,7 @@ SECURED = over(
         "upgrade": {"enabled": True, "credentials": {"kafka": "upgrade-kafka", "kafkaTls": "upgrade-files"}},
         "gateway": {
             "tokens": {"existingSecret": "named-tokens"}, "requestsPerSecond": 50, "requestsBurst": 200,
+            "bodiesBytesMax": 16777216, "headSeconds": 2.5, "bodySeconds": 20,
             "tls": {"existingSecret": "gateway-files", "keyPasswordKey": "key-password", "clientCaSecret": "clients"},
         },
         "otlp": {

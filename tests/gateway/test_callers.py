@@ -141,6 +141,19 @@ async def test_guessing_tokens_is_bounded_too(transport, tokens):
         assert [each.status_code for each in answers] == [401, 401, 429]
 
 
+@pytest.mark.parametrize("right", [ANN, OLD], ids=["named", "single"])
+async def test_guessing_does_not_slow_down_the_right_token_of_the_same_address(transport, tokens, right):
+    settings = GatewaySettings(api_token=OLD, tokens_file=tokens, requests_per_second=0.01, requests_burst=2)
+    async with client_of(create_app(AsyncWorkflowClient(transport), settings=settings)) as http:
+
+        async def status(token):
+            return (await http.get("/v1/instances/i1", headers={"dapr-api-token": token})).status_code
+
+        assert [await status(f"no{n}") for n in range(20)] == [401, 401, *[429] * 18]
+        assert [await status(right) for _ in range(3)] == [200, 200, 429]
+        assert await status("") == 429
+
+
 async def test_with_a_certificate_it_speaks_tls_and_nothing_else(app, tmp_path, monkeypatch):
     authority = Authority(tmp_path)
     made = authority.issue("gateway", key_password="locked-up")

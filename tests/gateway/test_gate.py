@@ -10,6 +10,7 @@ from perdure.gateway.settings import GatewaySettings
 from tests.client.fake_transport import snapshot
 from tests.gateway.conftest import URL
 
+TOKEN = "s3cret-s3cret-s3cret"
 START = "/v1.0/workflows/dapr/order/start"
 
 
@@ -20,21 +21,21 @@ def error(response):
 
 @pytest.fixture
 async def guarded(transport):
-    settings = GatewaySettings(api_token="s3cret", host="0.0.0.0")
+    settings = GatewaySettings(api_token=TOKEN, host="0.0.0.0")
     app = create_app(AsyncWorkflowClient(transport), settings=settings)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
         yield client
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"dapr-api-token": "s3cre"}, {"Authorization": "Bearer no"}, {"Authorization": "s3cret"}]
+    "headers", [{}, {"dapr-api-token": TOKEN[:-1]}, {"Authorization": "Bearer no"}, {"Authorization": TOKEN}]
 )
 @pytest.mark.parametrize("path", ["/v1/instances/i1", "/v1.0/workflows/dapr/i1", "/nowhere"])
 async def test_without_the_token_nothing_is_told(guarded, headers, path):
     assert error(await guarded.get(path, headers=headers)) == (401, "ERR_UNAUTHORIZED")
 
 
-@pytest.mark.parametrize("headers", [{"dapr-api-token": "s3cret"}, {"Authorization": "bearer s3cret"}])
+@pytest.mark.parametrize("headers", [{"dapr-api-token": TOKEN}, {"Authorization": f"bearer {TOKEN}"}])
 async def test_the_token_opens_from_anywhere(guarded, headers):
     assert (await guarded.get("/v1/instances/i1", headers=headers)).status_code == 200
     assert (await guarded.get("/healthz")).status_code == 200
@@ -97,7 +98,15 @@ def test_without_a_token_only_loopback_is_bound(host):
         GatewaySettings(host=host)
     with pytest.raises(ValueError, match="PERDURE_GATEWAY_API_TOKEN"):
         GatewaySettings(host=host, api_token="")
-    assert GatewaySettings(host=host, api_token="x").host == host
+    assert GatewaySettings(host=host, api_token="x" * 16).host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "gateway.example"])
+def test_a_token_that_is_guessed_soon_is_taken_on_loopback_only(host):
+    with pytest.raises(ValueError, match=r"PERDURE_GATEWAY_API_TOKEN.* 16 characters or more.*openssl rand") as told:
+        GatewaySettings(host=host, api_token="tiger-9-tiger-9")
+    assert "tiger" not in str(told.value)
+    assert GatewaySettings(api_token="abc").callers.are_known
 
 
 def test_settings_come_from_the_environment_and_hide_the_token(monkeypatch):
@@ -108,6 +117,15 @@ def test_settings_come_from_the_environment_and_hide_the_token(monkeypatch):
     assert settings.port == 81
     assert settings.api_token.get_secret_value() == "shared"
     assert "shared" not in repr(settings)
+
+
+async def test_a_web_page_that_tries_does_not_slow_down_who_may_ask(transport, client):
+    client.transport = transport
+    app = create_app(client, settings=GatewaySettings(api_token=None, requests_per_second=0.01, requests_burst=2))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as http:
+        pages = [await http.get("/v1/instances/i1", headers={"Origin": "http://evil.example"}) for _ in range(9)]
+        assert [each.status_code for each in pages] == [403, 403, *[429] * 7]
+        assert [(await http.get("/v1/instances/i1")).status_code for _ in range(3)] == [200, 200, 429]
 
 
 async def test_requests_beyond_the_bound_are_told_to_come_back_and_probes_are_answered(monkeypatch, transport, client):

@@ -6,7 +6,6 @@ import pytest
 from uvicorn.protocols.http import h11_impl
 
 from perdure.core.limits import GATEWAY_HEADER_BYTES_MAX
-from perdure.gateway import server as serving
 from perdure.gateway.server import AddressInUse, GatewayServer
 from perdure.gateway.settings import GatewaySettings
 
@@ -51,25 +50,6 @@ async def test_headers_without_end_are_refused(app):
     writer.close()
     async with httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
         assert (await http.get("/healthz", headers={"x": "x" * (GATEWAY_HEADER_BYTES_MAX - 2_000)})).status_code == 200
-    await server.stop()
-
-
-async def test_a_connection_too_many_is_told_so(app, monkeypatch):
-    monkeypatch.setattr(serving, "GATEWAY_CONNECTIONS_MAX", 3)
-    server = GatewayServer(app, GatewaySettings(port=0))
-    await server.start()
-    port = int(server.url.rpartition(":")[2])
-    statuses = []
-    idle = []
-    for _ in range(4):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
-        statuses.append((await reader.readline()).split()[1])
-        idle.append(writer)
-    assert b"200" in statuses[:2]
-    assert statuses[-1] == b"503"
-    for writer in idle:
-        writer.close()
     await server.stop()
 
 

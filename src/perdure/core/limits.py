@@ -151,10 +151,16 @@ GATEWAY_HEADER_BYTES_MAX: Final = 64 * 1024
 """One request's line and headers: a filter with all its names fits. Longer ones are refused unread."""
 
 GATEWAY_REQUESTS_MAX: Final = 1_000
-"""Requests that a gateway answers at once, long polls among them: each may hold a body of the largest payload."""
+"""Requests that a gateway answers at once, long polls among them; how many bytes of bodies these hold is a setting."""
+
+GATEWAY_BODY_WAIT_SECONDS: Final = 1
+"""That a request whose body finds no room waits for others to be answered; then it is told to come back."""
 
 GATEWAY_CONNECTIONS_MAX: Final = 2_000
-"""Connections to a gateway, idle ones too: as many again as it answers at once. One more gets 503."""
+"""Connections to a gateway whose latest request had a right to be asked, idle ones too: as many again as it answers at once. One more gets 503."""
+
+GATEWAY_STRANGERS_MAX: Final = 500
+"""Connections to a gateway that have shown no token yet, 64 KiB of a head each at most. One more ends another one."""
 
 GATEWAY_RATED_CLIENTS_MAX: Final = 10_000
 """Clients of a gateway whose rate is remembered, some 2 MB of them; the one that has not asked for longest is forgotten."""
@@ -163,7 +169,7 @@ GATEWAY_TOKENS_MAX: Final = 1_000
 """Named tokens in a gateway's file: more callers than that want an identity provider before the gateway."""
 
 GATEWAY_TOKEN_CHARS_MIN: Final = 16
-"""Of a named token: 64 bits as hexadecimal digits are not guessed over a network."""
+"""Of a token, a named one or that of a gateway that others reach: 64 bits as hexadecimal digits are not guessed over a network."""
 
 LETTERS_SCANNED_MAX: Final = 5_000
 """Dead letters that one page of a list looks at: a filter that fits few ends a page early, with a token that goes on."""

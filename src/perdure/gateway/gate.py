@@ -6,8 +6,10 @@
    reach loopback, too, by a form or by a name that resolves to it. So the Host must be this machine's, and an Origin,
    if there is one, the gateway's own.
    Who holds a named token is told to the routes as X-Requested-By, whatever the request says, unless it may name others.
-3. How often this client asks: by its token's name, else by its address. A wrong token is counted, too.
-4. The number of requests that are answered at once; probes are answered in any case.
+3. How often this client asks: by its token's name, else by its address. What is refused is counted apart from that:
+   whoever guesses tokens, or a web page that tries, slows down nobody who may ask from the same address.
+4. The number of requests that are answered at once, of known connections and of bytes in bodies. Probes are answered in
+   any case, and take nobody's place.
 5. The body's size, counted as it comes.
 """
 
@@ -23,8 +25,10 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from perdure.client.http_transport import API_TOKEN_HEADER
-from perdure.core.limits import GATEWAY_REQUESTS_MAX
+from perdure.core.limits import GATEWAY_BODY_WAIT_SECONDS, GATEWAY_CONNECTIONS_MAX, GATEWAY_REQUESTS_MAX
+from perdure.gateway.bodies import Bodies, NoRoom
 from perdure.gateway.callers import Caller
+from perdure.gateway.connections import CONNECTION
 from perdure.gateway.problems import Problem, answer
 from perdure.gateway.rates import Rates
 from perdure.gateway.settings import GatewaySettings, is_loopback
@@ -44,6 +48,7 @@ class Gate:
         self._app = app
         self._body_bytes_max = settings.body_bytes_max
         self._under_way = 0
+        self._bodies = Bodies(settings.bodies_bytes_max)
         self._callers = settings.callers
         self._rates = Rates(settings.requests_per_second, settings.requests_burst)
 
@@ -54,23 +59,46 @@ class Gate:
         headers = Headers(scope=scope)
         try:
             scope = {**scope, "path": _routable(scope)}
-            if scope["path"] not in OPEN_PATHS:
-                caller = self._callers.of(_token_in(headers)) if self._callers.are_known else Caller()
-                self._check_rate(caller, scope.get("client"))
-                scope["headers"] = self._check_caller(caller, headers, scope["headers"])
-            self._check_length(headers)
-            self._check_load(scope["path"])
+            guarded = scope["path"] not in OPEN_PATHS
+            if guarded:
+                scope["headers"] = self._let_in(scope, headers)
+            size = self._checked_length(headers)
+            if guarded:
+                self._check_load(scope)
         except Problem as problem:
             await answer(problem)(scope, receive, send)
             return
+        if guarded:
+            await self._answer(scope, receive, send, size)
+        else:
+            await self._app(scope, self._counted(receive), send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, size: int) -> None:
         self._under_way += 1
         try:
-            await self._app(scope, self._counted(receive), send)
+            await self._bodies.take(size)
+            try:
+                await self._app(scope, self._counted(receive), send)
+            finally:
+                self._bodies.give_back(size)
+        except NoRoom:
+            await answer(_busy("the bodies of others take all the room there is"))(scope, receive, send)
         finally:
             self._under_way -= 1
 
-    def _check_rate(self, caller: Caller | None, address: tuple[str, int] | None) -> None:
-        client = f"token {caller.name}" if caller is not None and caller.name else f"address {(address or ('',))[0]}"
+    def _let_in(self, scope: Scope, headers: Headers) -> list[tuple[bytes, bytes]]:
+        """The headers that the routes see."""
+        caller = self._callers.of(_token_in(headers)) if self._callers.are_known else Caller()
+        address = f"address {(scope.get('client') or ('',))[0]}"
+        try:
+            seen = self._check_caller(caller, headers, scope["headers"])
+        except Problem:
+            self._check_rate(f"refused of {address}")
+            raise
+        self._check_rate(f"token {caller.name}" if caller is not None and caller.name else address)
+        return seen
+
+    def _check_rate(self, client: str) -> None:
         pause_s = self._rates.take(client, asyncio.get_running_loop().time())
         if pause_s:
             problem = Problem(429, "ERR_TOO_MANY_REQUESTS", "this client asks too often: wait as Retry-After says")
@@ -98,25 +126,36 @@ class Gate:
             raise Problem(403, "ERR_FORBIDDEN", "requests of web pages are refused while no API token is set")
         return raw
 
-    def _check_length(self, headers: Headers) -> None:
-        length = headers.get("content-length", "")
-        if length.isdecimal() and int(length[:20]) > self._body_bytes_max:
+    def _checked_length(self, headers: Headers) -> int:
+        """Bytes that the body has as it says, else at most, if it comes in chunks."""
+        said = headers.get("content-length")
+        if said is None:
+            return self._body_bytes_max if "transfer-encoding" in headers else 0
+        length = int(said.lstrip("0")[:20] or "0") if said.isdecimal() else self._body_bytes_max
+        if length > self._body_bytes_max:
             raise self._too_large()
+        return length
 
-    def _check_load(self, path: str) -> None:
-        if self._under_way >= GATEWAY_REQUESTS_MAX and path not in OPEN_PATHS:
+    def _check_load(self, scope: Scope) -> None:
+        if self._under_way >= GATEWAY_REQUESTS_MAX:
             text = f"{self._under_way:,} requests are being answered, long polls among them: ask again, or start another gateway"
             raise Problem(429, "ERR_TOO_MANY_REQUESTS", text)
+        connection = scope.get("state", {}).get(CONNECTION)
+        if connection is not None and not connection.become_known():
+            raise _busy(f"{GATEWAY_CONNECTIONS_MAX:,} connections are open: close those that are idle")
 
     def _counted(self, receive: Receive) -> Receive:
-        received = 0
+        received, whole = 0, False
 
         async def counted() -> Message:
-            nonlocal received
+            nonlocal received, whole
             message = await receive()
+            if message["type"] == "http.disconnect" and not whole:  # the route would call it a fault of ours
+                raise Problem(400, "ERR_MALFORMED_REQUEST", "the connection ended before the body did")
             received += len(message.get("body", b""))
             if received > self._body_bytes_max:
                 raise self._too_large()
+            whole = not message.get("more_body", False)
             return message
 
         return counted
@@ -126,6 +165,12 @@ class Gate:
             f"the body is over {self._body_bytes_max:,} bytes: keep large data in a store of your own, pass a reference"
         )
         return Problem(413, "ERR_PAYLOAD_TOO_LARGE", text)
+
+
+def _busy(why: str) -> Problem:
+    problem = Problem(503, "ERR_GATEWAY_BUSY", f"{why}; ask again, or start another gateway")
+    problem.headers = {"Retry-After": str(GATEWAY_BODY_WAIT_SECONDS)}
+    return problem
 
 
 def _routable(scope: Mapping[str, bytes]) -> str:

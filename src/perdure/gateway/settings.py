@@ -11,7 +11,7 @@ from typing import Final, Self
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from perdure.core.limits import PAYLOAD_BYTES_MAX
+from perdure.core.limits import GATEWAY_TOKEN_CHARS_MIN, PAYLOAD_BYTES_MAX
 from perdure.gateway.callers import Callers, read_tokens
 
 __all__ = ["GatewaySettings", "is_loopback"]
@@ -34,6 +34,9 @@ class GatewaySettings(BaseSettings):
     )
     tokens_file: Path | None = None
     body_bytes_max: int = Field(default=PAYLOAD_BYTES_MAX + BODY_SLACK_BYTES, ge=1024)
+    bodies_bytes_max: int = Field(default=32 * 1024 * 1024, ge=1024)
+    head_seconds: float = Field(default=10.0, ge=0.1, le=3600, allow_inf_nan=False)
+    body_seconds: float = Field(default=30.0, ge=0.1, le=3600, allow_inf_nan=False)
     requests_per_second: float = Field(default=0.0, ge=0, le=1e6, allow_inf_nan=False)
     requests_burst: int = Field(default=100, ge=1, le=1_000_000)
     certificate_file: Path | None = None
@@ -79,6 +82,17 @@ class GatewaySettings(BaseSettings):
         if not guarded and not is_loopback(self.host):
             raise ValueError(
                 f"the gateway would listen on {self.host} for everyone: set PERDURE_GATEWAY_API_TOKEN, or keep to 127.0.0.1"
+            )
+        token = "" if self.api_token is None else self.api_token.get_secret_value()
+        if token and len(token) < GATEWAY_TOKEN_CHARS_MIN and not is_loopback(self.host):
+            raise ValueError(
+                f"PERDURE_GATEWAY_API_TOKEN: on {self.host} a token has {GATEWAY_TOKEN_CHARS_MIN} characters or more, such as "
+                "`openssl rand -hex 32` makes; shorter ones are taken on 127.0.0.1 only"
+            )
+        if self.bodies_bytes_max < self.body_bytes_max:
+            raise ValueError(
+                f"PERDURE_GATEWAY_BODIES_BYTES_MAX is {self.bodies_bytes_max:,}: at least one body of "
+                f"PERDURE_GATEWAY_BODY_BYTES_MAX ({self.body_bytes_max:,}) has to have room"
             )
         if (self.certificate_file is None) != (self.key_file is None) or (self.client_ca_file and not self.key_file):
             raise ValueError(

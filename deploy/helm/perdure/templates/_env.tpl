@@ -111,6 +111,9 @@ the code, and every setting of a service is here (a test holds both).
 
 {{/* Who may ask, how often, and by what. */}}
 {{- define "perdure.env.gateway" }}
+- {name: PERDURE_GATEWAY_BODIES_BYTES_MAX, value: {{ .bodiesBytesMax | int64 | quote }}}
+- {name: PERDURE_GATEWAY_HEAD_SECONDS, value: {{ .headSeconds | quote }}}
+- {name: PERDURE_GATEWAY_BODY_SECONDS, value: {{ .bodySeconds | quote }}}
 - {name: PERDURE_GATEWAY_REQUESTS_PER_SECOND, value: {{ .requestsPerSecond | quote }}}
 - {name: PERDURE_GATEWAY_REQUESTS_BURST, value: {{ .requestsBurst | int | quote }}}
 {{- with .existingSecret }}

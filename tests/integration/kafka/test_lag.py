@@ -121,8 +121,13 @@ async def test_what_waits_is_told_without_a_worker_and_is_nothing_once_one_has_d
             ("lag", ".mail"): 0,
             ("members", ".mail"): 0,
         }
+        world.outside.assign([world.place])
+        await world.outside.commit({world.place: 2})
+        assert (await _told(backlog))["lag", ""] == 1  # what ended the transaction
+        await world.ask(3)
+        assert (await _told(backlog))["lag", ""] == 3
         worker = await world.work()
-        await until(lambda: world.runs == 2)
+        await until(lambda: world.runs == 1)
         async with asyncio.timeout(20):
             while (await _told(backlog))["lag", ""]:
                 await asyncio.sleep(0.05)

@@ -40,6 +40,12 @@ ALERTS: Final = (
     _missing("orchestrator"),
     _missing("timer"),
     _missing("gateway"),
+    # What is asked of those who are missing nobody answers: orchestrators tell who is there.
+    Alert("PerdureWorkersMissing", "max by (group) (perdure_group_lag_records) > 0 "
+          "and on (group) max by (group) (perdure_group_members) == 0", "5m", "page",
+          "{{ $labels.group }} has no worker, and tasks wait in its queue", "service-missing.md"),
+    Alert("PerdureSubscriberMissing", 'max by (group) (perdure_group_members{group=~".+[.]subscription[.].+"}) == 0',
+          "5m", "page", "Nobody reads for {{ $labels.group }}: its messages wait in their topic", "service-missing.md"),
     Alert("PerdureNotReady", "min by (service, instance) (perdure_ready) == 0", "5m", "ticket",
           "{{ $labels.service }} {{ $labels.instance }} has not been ready for five minutes: its /readyz says why", "service-missing.md"),
     Alert("PerdurePartitionStands", 'min_over_time(perdure_lag_records{topic=~".+[.]instances"}[10m]) > 100 '

@@ -10,7 +10,9 @@ __all__ = ["Query", "queries_of", "rate_of", "unit_of"]
 
 WINDOW = "$__rate_interval"  # Grafana's own: four scrapes at least
 
-BY_PLACE = frozenset(("topic", "partition", "service"))  # labels that tell which one; the others tell what kind
+BY_PLACE = frozenset(
+    ("topic", "partition", "service", "group")
+)  # labels that tell which one; the others tell what kind
 
 
 @dataclass(slots=True, frozen=True)

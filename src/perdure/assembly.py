@@ -27,6 +27,7 @@ from perdure.core.errors import PerdureError
 from perdure.core.names import Topics
 from perdure.ports.clock import Clock, Entropy
 from perdure.ports.errors import PortError
+from perdure.ports.groups import Groups
 from perdure.ports.log import Log, TopicSpec
 from perdure.ports.registry import SchemaRegistry
 from perdure.ports.store import HistoryStore, TimerStore
@@ -47,7 +48,7 @@ from perdure.workflow.code import Library
 
 if TYPE_CHECKING:
     from perdure.adapters.cassandra import CassandraSettings
-    from perdure.adapters.kafka import KafkaSettings
+    from perdure.adapters.kafka import KafkaLog, KafkaSettings
     from perdure.adapters.sqlite.reading import DatabaseReading
     from perdure.services.settings import ServiceSettings
 
@@ -87,6 +88,7 @@ class Ports:
     store_limits: Callable[[], Awaitable[Findings]] = _nothing_found
     registry: SchemaRegistry | None = None  # of writers' schemas, for commands in Confluent's framing
     encode: Encoder = field(default_factory=Encoder)
+    groups: Groups | None = None  # who reads what: of a log that other processes have, too
 
 
 @dataclass(slots=True)
@@ -214,7 +216,7 @@ def schema_registry(settings: ServiceSettings) -> SchemaRegistry | None:
     return HttpRegistry(settings.schema_registry, security)
 
 
-async def kafka_log(settings: ServiceSettings, client_id: str) -> Log:
+async def kafka_log(settings: ServiceSettings, client_id: str) -> KafkaLog:
     """Connected. Raises PortError, naming the servers, if none answers."""
     from perdure.adapters.kafka import KafkaLog  # noqa: PLC0415
 
@@ -254,7 +256,7 @@ async def kafka_cassandra_ports(settings: ServiceSettings, role: str, owner: str
     store = cassandra.CassandraHistoryStore(driver, settings.namespace, encode)
     timers = cassandra.CassandraTimerStore(driver, settings.namespace)
     limits = partial(cassandra.check_limits, driver)
-    return Ports(opened, store, timers, clock, SystemEntropy(), close, limits, registry=registry, encode=encode)
+    return Ports(opened, store, timers, clock, SystemEntropy(), close, limits, registry, encode, opened.groups)
 
 
 def _check_files(side: str, read: Callable[[], object], names: Sequence[str] = TLS_FILES) -> None:

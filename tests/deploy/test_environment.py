@@ -1,6 +1,7 @@
 """Every variable in the chart is a setting of the code, and every setting of a service is in the chart."""
 
 import importlib
+import json
 import os
 import pkgutil
 import re
@@ -14,6 +15,7 @@ from perdure.assembly import ASKS_REGISTRY
 from perdure.cli.run import RoleName
 from perdure.codec.versions import newest
 from perdure.gateway.settings import GatewaySettings
+from perdure.services.layout import Layout
 from perdure.services.roles import ROLES
 from perdure.services.settings import HEALTH_PORTS, read_client_settings, read_settings
 from perdure.services.upgrade import Found
@@ -89,6 +91,46 @@ def test_no_variable_is_set_twice(manifests):
     for _, container in manifests.containers():
         names = [each["name"] for each in container["env"]]
         assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1_000_000, "1000000"), (9_007_199_254_740_991, "9007199254740991"), (-25_000_000, "-25000000"), (0.25, "0.25"),
+        (1_234_567.5, "1234567.5"), (3, "3"), (0, "0"), (True, "true"), (False, "false"), ("007", "007"), ("1e6", "1e6"), ("", ""),
+    ],
+)  # fmt: skip
+def test_a_value_of_yours_arrives_as_it_was_written(render, value, text):
+    manifests = render(over(LEAST, {"workers": {"default": {"env": {"MINE": value}}}}))
+    [found] = [each["value"] for _, name, each in manifests.environment() if name == "MINE"]
+    assert found == text
+
+
+def test_no_number_of_the_chart_is_written_with_an_exponent(render):
+    """The largest that the schema takes, or larger than anybody needs."""
+    much = 12_000_000
+    values = {
+        "defaults": {
+            "drainSeconds": much, "startSeconds": much, "stallSeconds": much + 0.5, "env": {"MINE": much},
+            "preStopSeconds": 600, "threads": 10_000, "tolerations": [{"key": "a", "tolerationSeconds": much}],
+            "scaling": {"lagThreshold": much},
+        },
+        "workerDefaults": {
+            "resources": {each: {"cpu": 1, "memory": 2_147_483_648} for each in ("requests", "limits")},
+            "scaling": {"lagThreshold": much},
+        },
+        "retention": {"perSecond": 100_000, "historyHours": much, "deadLetterDays": much},
+        "gateway": {"requestsPerSecond": 1_000_000, "requestsBurst": 1_000_000, "bodyBytesMax": 100_000_000},
+        "podSecurityContext": {"runAsUser": much, "runAsGroup": much, "fsGroup": much, "supplementalGroups": [much]},
+        "bootstrap": {"deadlineSeconds": much},
+        "subscriptions": {"inline": {"orders": {"topic": "t", "workflow": "w", "instance_id": "key"}}},
+    }  # fmt: skip
+    manifests = render(over(SETS["subscribed"], values))
+    told = json.dumps(manifests.all)
+    assert re.findall(r"\d+(?:\.\d+)?[eE][+-]?\d\d\b", told) == []
+    assert told.count(str(much)) > 20
+    memory = container_of(manifests.component("activity-worker-mail"))["resources"]["limits"]["memory"]
+    assert int(memory) == 2_147_483_648
 
 
 def test_settings_take_what_a_pod_is_given(manifests, monkeypatch, tmp_path):
@@ -180,7 +222,7 @@ def test_a_pod_runs_its_role_as_the_command_line_has_it(manifests):
     for workload in manifests.workloads.values():
         container = container_of(workload)
         assert container["command"] == ["perdure"]
-        if container["name"] not in {"bootstrap", "upgrade"}:
+        if container["name"] not in {"bootstrap", "upgrade", "grow", "restore"}:
             assert container["args"] == ["run", RoleName(container["name"]).value, "--json"]
 
 
@@ -217,6 +259,57 @@ def test_the_upgrade_is_a_command_line_that_is_understood_and_gets_its_time(of, 
     assert asked == [("from-a-secret-or-file", False, 240)]
     assert job["spec"]["activeDeadlineSeconds"] > 240 and job["spec"]["backoffLimit"] == 0
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "post-upgrade"
+
+
+@pytest.mark.parametrize("command", ["grow", "restore"])
+def test_what_is_done_to_a_namespace_is_a_command_line_that_is_understood(of, monkeypatch, tmp_path, command):
+    from perdure.cli.program import program
+    from perdure.services import moving
+
+    asked = []
+
+    def grown(settings, partitions, *, pass_on, tell):
+        asked.append((settings.kafka_servers, settings.cassandra_hosts, settings.epoch, partitions, pass_on))
+        return Layout(partitions)
+
+    def restored(settings, tell):
+        asked.append((settings.kafka_servers, settings.cassandra_hosts, settings.epoch))
+        return 0
+
+    monkeypatch.setattr(moving, "grown", grown)
+    monkeypatch.setattr(moving, "restored", restored)
+    container = container_of(of("moved").component(command))
+    _give(container, monkeypatch, tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        program(container["args"])
+    assert ended.value.code in {0, None}
+    settings = read_settings()
+    places = (settings.kafka_servers, settings.cassandra_hosts, 1)
+    assert asked == [(*places, 24, True) if command == "grow" else places]
+
+
+def test_a_growth_comes_before_bootstrap_and_a_restoration_after_it_and_no_pod_before_either(of):
+    jobs = of("moved").of("Job")
+    about = {name.rpartition("-")[2]: each["metadata"]["annotations"] for name, each in jobs.items()}
+    hooks = {name: (each["helm.sh/hook"], int(each["helm.sh/hook-weight"])) for name, each in about.items()}
+    assert hooks == {
+        "grow": ("pre-upgrade", -5), "bootstrap": ("pre-install,pre-upgrade", 0),
+        "restore": ("pre-install,pre-upgrade", 5), "upgrade": ("post-upgrade", 0),
+    }  # fmt: skip
+    assert [each["spec"]["backoffLimit"] for name, each in jobs.items() if name.endswith(("grow", "restore"))] == [0, 0]
+    for kind in ("ServiceAccount", "NetworkPolicy"):
+        for name in jobs:
+            told = of("moved").of(kind)[name]["metadata"]["annotations"]
+            assert (
+                int(told["helm.sh/hook-weight"]) < -5
+                and told["helm.sh/hook"] == jobs[name]["metadata"]["annotations"]["helm.sh/hook"]
+            )
+
+
+def test_nothing_is_done_to_a_namespace_unasked(name, of):
+    assert {"grow", "restore"} & {each.rpartition("-")[2] for each in of(name).of("Job")} == (
+        {"grow", "restore"} if name == "moved" else set()
+    )
 
 
 def test_the_charts_roles_are_those_of_the_code():

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from perdure import testing
+from perdure.cli.exits import Unusable, exit_of
 from tests.deploy.manifests import container_of
 from tests.deploy.renderer import CHART, notes
 from tests.deploy.value_sets import LEAST, POOLS, SETS, over
@@ -98,6 +99,17 @@ def test_helms_last_words_fit_what_was_installed(tmp_path):
     assert "activity-worker-mail (task queue mail)" in pools
     assert "`perdure bootstrap --print`" in pools
     assert "Counts are fixed" not in pools
+
+
+def test_helms_last_words_tell_what_a_pod_does_that_lacks_something_where_somebody_has_to_give_it(tmp_path):
+    told = "ends with code 4, and its last line names it"
+    assert exit_of(Unusable("")) == 4
+    assert told not in notes(LEAST, tmp_path / "least")  # bootstrap makes it, and one user is everybody
+    assert told in notes(over(LEAST, {"bootstrap": {"enabled": False}}), tmp_path / "bootstrapped")
+    own = {"workerDefaults": {"credentials": {"cassandra": "workers"}}}
+    said = notes(over(LEAST, own), tmp_path / "own")
+    assert told in said
+    assert "rollout restart deployment --selector app.kubernetes.io/instance=orders" in said
 
 
 def test_helms_last_words_speak_of_no_gateway_that_is_not_there(tmp_path):

@@ -50,6 +50,14 @@ EXPRESSIONS = [target["expr"] for panel in panels() for target in panel["targets
     each.expression for each in ALERTS
 ]
 
+MISSING = [
+    ("PerdureOrchestratorMissing", "orchestrator"),
+    ("PerdureTimerMissing", "timer"),
+    ("PerdureGatewayMissing", "gateway"),
+    ("PerdureWorkersMissing", "activity-worker"),
+    ("PerdureSubscriberMissing", "subscriber"),
+]
+
 
 def test_the_files_are_what_the_catalogue_makes_of_them():
     stale = [
@@ -127,6 +135,28 @@ def test_every_alert_leads_to_a_page_that_is_there_and_tells_of_it():
     assert told == {each.name for each in ALERTS}
 
 
+def test_the_page_on_missing_services_tells_where_each_of_them_is_asked():
+    page = text_of("docs/operations/service-missing.md")
+    assert {
+        role.replace(" ", "-"): int(port) for port, role in re.findall(r"\b(94\d\d) ([a-z ]+)", page)
+    } == HEALTH_PORTS
+
+
+@pytest.mark.parametrize(("alert", "missing"), MISSING)
+def test_that_somebody_is_missing_is_told_by_others_or_by_silence(alert, missing):
+    """Of metrics that are the missing service's own nothing is left to be compared, and the alert would never fire."""
+    [expression] = [each.expression for each in ALERTS if each.name == alert]
+    if expression.startswith("absent("):
+        assert f'service="{missing}"' in expression
+    else:
+        told_by = [set(CATALOGUE[NAMES[name]].roles) for name, _, _ in selectors(expression)]
+        assert told_by and all(roles - {missing} for roles in told_by)
+
+
+def test_every_service_has_an_alert_for_its_absence():
+    assert {missing for _, missing in MISSING} == set(ROLES)
+
+
 def test_a_metric_that_is_not_in_the_catalogue_would_be_seen():
     with pytest.raises(KeyError):
         test_every_question_is_about_metrics_of_the_catalogue_as_their_kind_has_to_be_asked(
@@ -177,6 +207,22 @@ def test_what_is_provisioned_is_there_and_names_services_of_the_compose_file():
     pipeline = collector["service"]["pipelines"]["traces"]
     for part in ("receivers", "processors", "exporters"):
         assert set(pipeline[part]) <= set(collector[part])
+
+
+def test_whatever_is_no_broker_has_no_right_that_it_does_not_need():
+    """Cassandra's image begins as root and changes over, and Kafka's writes its settings: they are left as they are."""
+    for name, service in compose()["services"].items():
+        if name not in {"kafka", "cassandra"}:
+            assert service["cap_drop"] == ["ALL"] and service["read_only"] is True, name
+            assert service["security_opt"] == ["no-new-privileges:true"], name
+            assert "/tmp" in service["tmpfs"], name
+
+
+def test_grafana_has_viewers_and_nobody_who_logs_in():
+    told = compose()["services"]["grafana"]["environment"]
+    assert {name: told[f"GF_AUTH_{name}"] for name in ("ANONYMOUS_ORG_ROLE", "DISABLE_LOGIN_FORM", "BASIC_ENABLED")} == {
+        "ANONYMOUS_ORG_ROLE": "Viewer", "DISABLE_LOGIN_FORM": "true", "BASIC_ENABLED": "false",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("role", [*ROLES])

@@ -9,8 +9,8 @@ from tests.deploy.value_sets import KEDA, SUBSCRIBED, over
 from tests.documents.markdown import ROOT
 
 SIDES = ("kafka", "kafkaTls", "cassandra", "cassandraTls")
-NOT_OF_THE_CHART = {"client", "producer", "grow", "restore"}
-"""Programs of somebody's, and commands that an operator gives."""
+NOT_OF_PODS = {"client", "producer", "scaler"}
+"""Programs of somebody's, and KEDA."""
 
 SERVICES = ("orchestrator", "timer", "gateway", "subscriber")
 POOLS = {f"activity-worker-{pool}": pool for pool in ("default", "mail")}
@@ -47,10 +47,11 @@ def test_whoever_is_given_secrets_of_its_own_refers_to_those_and_nobody_else_doe
             "workers": {pool: own(name) for name, pool in POOLS.items()},
             "bootstrap": own("bootstrap"),
             "upgrade": own("upgrade", SIDES[:2]),
+            **{each: {"enabled": True} | own(each) for each in ("grow", "restore")},
         },
     )
     found = secrets_of(render(values))
-    assert set(found) == {*SERVICES, *POOLS, "bootstrap", "upgrade"}
+    assert set(found) == {*SERVICES, *POOLS, "bootstrap", "upgrade", "grow", "restore"}
     shared = {"kafka-user", "kafka-files", "cassandra-user", "cassandra-files"}
     for component, secrets in found.items():
         sides = SIDES[:2] if component == "upgrade" else SIDES
@@ -75,13 +76,14 @@ def test_the_example_gives_every_principal_that_the_chart_runs_a_user_of_its_own
     first, users = (
         yaml.safe_load((ROOT / "deploy" / "example" / f"{name}.yaml").read_text()) for name in ("values", "own-users")
     )
-    everything = {"services": {"subscriber": {"enabled": True}}, "upgrade": {"enabled": True}}
+    jobs = {each: {"enabled": True} for each in ("upgrade", "grow", "restore")}
+    everything = {"services": {"subscriber": {"enabled": True}}, **jobs}
     manifests = render(over(first, users, everything))
     told = {component.removesuffix("-default"): secrets for component, secrets in secrets_of(manifests).items()}
-    assert set(told) == {right.principal for right in access_of(Topics("perdure"))} - NOT_OF_THE_CHART
+    assert set(told) == {right.principal for right in access_of(Topics("perdure"))} - NOT_OF_PODS
     for principal, secrets in told.items():
         on_cassandra = {f"cassandra-{principal}"} if principal != "upgrade" else set()
         assert {each for each in secrets if each.startswith("kafka-") and each != "kafka-ca"} == {f"kafka-{principal}"}
         assert {each for each in secrets if each.startswith("cassandra-")} == on_cassandra
     [authentication] = manifests.of("TriggerAuthentication").values()
-    assert {each["name"] for each in authentication["spec"]["secretTargetRef"]} == {"kafka-keda", "kafka-ca"}
+    assert {each["name"] for each in authentication["spec"]["secretTargetRef"]} == {"kafka-scaler", "kafka-ca"}

@@ -83,6 +83,13 @@ def test_a_scaler_may_not_go_below_two_of_a_service_either(render, service, keda
             {"bootstrap": {"credentials": {"cassandraTls": "x"}}},
             "bootstrap.credentials.cassandraTls is set, but TLS is",
         ),
+        ({"grow": {"credentials": {"cassandraTls": "x"}}}, "grow.credentials.cassandraTls is set, but TLS is off"),
+        ({"restore": {"credentials": {"kafkaTls": "x"}}}, "restore.credentials.kafkaTls is set, but TLS is off"),
+        (
+            {"gateway": {"service": {"type": "LoadBalancer"}}},
+            "gateway.service.type is LoadBalancer, but no policy lets anybody from outside in: name who may ask in",
+        ),
+        ({"gateway": {"service": {"type": "NodePort"}}}, "gateway.service.type is NodePort, but no policy lets"),
         ({"upgrade": {"credentials": {"kafkaTls": "x"}}}, "upgrade.credentials.kafkaTls is set, but TLS is off"),
         (
             {"autoscaling": {"keda": {"credentials": {"kafkaTls": "x"}}}},
@@ -97,6 +104,10 @@ def test_a_scaler_may_not_go_below_two_of_a_service_either(render, service, keda
         (
             {"gateway": {"tls": {"clientCaSecret": "x"}}},
             "the gateway speaks plain HTTP: set gateway.tls.existingSecret",
+        ),
+        (
+            {"workers": {"default": {"env": {"ACCOUNT": 12345678901234567890}}}},
+            "workers.default.env.ACCOUNT is a number that Helm rounds: write it in quotes",
         ),
         ({"image": {"tag": "latest"}}, "image.tag is latest"),
         ({"workers": {"default": {"image": {"tag": "latest"}}}}, "image.tag is latest"),

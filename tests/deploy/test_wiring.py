@@ -98,6 +98,18 @@ def test_policies_let_out_to_names_kafka_cassandra_the_collector_and_what_was_as
     assert ports(secured["orders-perdure-bootstrap"]) == [[53, 53], [9093, 9094], [9042]]
     assert ports(pools["orders-perdure-activity-worker-mail"]) == [[53, 53], [9092], [9042], [587]]
     assert ports(pools["orders-perdure-activity-worker-default"]) == [[53, 53], [9092], [9042]]
+    for job in ("grow", "restore"):
+        assert ports(of("moved").of("NetworkPolicy")[f"orders-perdure-{job}"])[1:] == [[9093, 9094], [9042]]
+
+
+def test_names_are_asked_for_on_the_ports_that_are_given_by_both_protocols(of):
+    for name, policy in of("moved").of("NetworkPolicy").items():
+        rule, *_ = policy["spec"]["egress"]
+        [peer] = rule["to"]
+        assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "openshift-dns"}, name
+        assert [(each["protocol"], each["port"]) for each in rule["ports"]] == [
+            ("UDP", 5353), ("TCP", 5353), ("UDP", 53), ("TCP", 53),
+        ]  # fmt: skip
 
 
 def test_every_pod_runs_as_an_account_that_is_there_and_its_own(manifests):

@@ -149,7 +149,23 @@ SMALL = over(
     },
 )
 
+MOVED = over(
+    SECURED,
+    {
+        "topics": {"partitions": 24, "epoch": 1},
+        "grow": {
+            "enabled": True, "passOn": True, "deadlineSeconds": 7200, "image": {"tag": "1.4.3"},
+            "credentials": {"kafka": "grow-kafka", "kafkaTls": "grow-files", "cassandra": "grow-cassandra"},
+        },
+        "restore": {"enabled": True, "credentials": {"cassandra": "restore-cassandra", "cassandraTls": "restore-files"}},
+        "networkPolicy": {
+            "dnsTo": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "openshift-dns"}}}],
+            "dnsPorts": [5353, 53],
+        },
+    },
+)  # fmt: skip
+
 SETS = {
     "least": LEAST, "secured": SECURED, "pools": POOLS, "keda": KEDA, "hpa": HPA, "exposed": EXPOSED, "bare": BARE,
-    "small": SMALL, "subscribed": SUBSCRIBED, "followed": FOLLOWED,
+    "small": SMALL, "subscribed": SUBSCRIBED, "followed": FOLLOWED, "moved": MOVED,
 }  # fmt: skip

@@ -6,6 +6,7 @@ import asyncio
 import os
 from functools import partial
 
+import httpx
 import pytest
 from aiokafka.errors import ClusterAuthorizationFailedError, TopicAuthorizationFailedError
 
@@ -29,6 +30,8 @@ pytestmark = pytest.mark.slow
 
 SECONDS = 60.0
 SERVICES = ("orchestrator", "activity-worker", "timer", "gateway", "subscriber")
+OF_METRICS = (".subscriptions", ".activity-worker", ".subscription.")
+"""What an orchestrator looks at when it is asked for metrics, and works without."""
 COMMANDS = {
     "restore": partial(restored, tell=str),
     "upgrade": partial(upgraded, check=True, wait_seconds=0.0),
@@ -57,6 +60,8 @@ def needed_at_start(right):
         return True
     if ".dead-letters" in right.name:
         return False  # looked at later, by who deletes old ones or is asked for them
+    if right.user == "orchestrator" and right.name.endswith(OF_METRICS):
+        return False
     if right.user == "subscriber" and (right.kind != "topic" or right.name.endswith(".subscriptions")):
         return False  # there is no subscription yet: nothing to read, no group to join
     return right.operation in ("Read", "Describe") or right.kind == "transactional-id"
@@ -70,6 +75,33 @@ async def test_who_lacks_a_right_says_which_and_does_not_begin(ready, environmen
             assert rights, user
             environment(ready, user)
             all_at_once.create_task(_refused_without_each(ready, rights, read_settings()))
+
+
+async def test_an_orchestrator_that_may_not_look_at_who_reads_works_and_tells_what_it_may(ready, environment):
+    """A namespace whose rights are those of an earlier release."""
+    lacking = [each for each in ready.rights() if each.user == "orchestrator" and each.name.endswith(OF_METRICS)]
+    assert len(lacking) == len(OF_METRICS)
+    giver = ready.brokers.giver()
+    await giver.take(lacking)
+    environment(ready, "orchestrator")
+    told = asyncio.get_running_loop().create_future()
+    process = Process("orchestrator", wf.App(), read_settings(), announce=told.set_result)
+    running = asyncio.ensure_future(process.run())
+    try:
+        await asyncio.wait({told, running}, timeout=SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        assert not running.done(), running.exception()
+        async with httpx.AsyncClient(base_url=told.result()["probes"], timeout=SECONDS) as http:
+            answer = await http.get("/metrics")
+            assert 'perdure_ready{service="orchestrator"} 1.0' in answer.text
+            assert "perdure_lag_records{" in answer.text and "perdure_group_" not in answer.text
+            await giver.give(lacking)
+            async with asyncio.timeout(SECONDS):
+                while "perdure_group_members{" not in (await http.get("/metrics")).text:
+                    await asyncio.sleep(0.2)
+    finally:
+        process.stop()
+        await running
+        await giver.give(lacking)
 
 
 async def test_a_growth_that_lacks_a_right_says_which_and_what_it_has_begun_is_gone_on_with(ready, environment):

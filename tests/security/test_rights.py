@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from functools import partial
 
@@ -20,6 +21,7 @@ from tests.brokers.secured import MARK
 from tests.integration.services.test_separate_processes import completed, wait_until
 from tests.security.grants import Grant, grants_in, refused_grants, used_grants
 from tests.security.rights import Right, denials, rights_in, used_rights
+from tests.security.scaler import lags_seen
 from tests.security.secured_cluster import SecuredCluster, start_record
 from tests.telemetry.receiver import Receiver
 
@@ -31,13 +33,17 @@ TOKEN = f"{MARK}-token-of-ann-{os.urandom(8).hex()}"
 
 
 class Day:
-    """`answers`: what the gateway, the probes and the metrics have said. `receiver` has what left as traces."""
+    """`answers`: what the gateway, the probes and the metrics have said. `receiver` has what left as traces.
+    `waiting`: what an orchestrator has told of queues and subscriptions; `lags`: what a scaler has seen of them.
+    """
 
     def __init__(self, cluster, receiver):
         self.cluster = cluster
         self.answers = []
         self.receiver = receiver
         self.codes = {}
+        self.waiting = {}
+        self.lags = {}
 
     def keep(self, response):
         self.answers.append(f"{response.headers} {response.text}")
@@ -118,11 +124,12 @@ def _lived(day):
     headers = {"dapr-api-token": TOKEN}
     hooks = {"response": [lambda response: response.read() and day.keep(response)]}
     with httpx.Client(base_url=told["gateway"]["gateway"], timeout=60, headers=headers, event_hooks=hooks) as http:
-        _work(cluster, http, services)
+        orchestrator = _work(cluster, http, services)
         assert http.get("/v1/instances", headers={"dapr-api-token": f"{MARK}-guess"}).status_code == 401
         for where in ("healthz", "readyz", "metrics"):
             for role in OTHERS:
                 day.keep(httpx.get(f"{told[role]['probes']}/{where}", timeout=60))
+        _look_at_what_waits(day, f"{orchestrator['probes']}/metrics")
         _used_by(cluster, lambda user: user not in COMMANDS)
     day.codes = {role: services[role].end() for role in OTHERS}
     _grow_and_restore(cluster)
@@ -149,7 +156,7 @@ def _work(cluster, http, services):
         _start(http, "family", f"family-{number}")
     wait_until(lambda: len(cluster.written()) >= 8, "the families are on their way")
     assert services["orchestrator"].end(signal.SIGKILL) == -signal.SIGKILL
-    cluster.run("orchestrator").ready()
+    orchestrator = cluster.run("orchestrator").ready()
     for number in range(4):
         answer = http.post(f"/v1/instances/family-{number}/raise-event/go", json="now")
         assert answer.status_code == 202, answer.text
@@ -171,6 +178,30 @@ def _work(cluster, http, services):
     assert http.get("/v1/instances", params={"name": "family"}).json()["instances"]
     events = http.get("/v1/instances/family-0/history").json()["events"]
     assert {each["requested_by"] for each in events if each["type"] in ("WorkflowStarted", "EventRaised")} == {"ann"}
+    return orchestrator
+
+
+def _look_at_what_waits(day, url):
+    """As Prometheus does, and as KEDA does: the first may be told nothing yet."""
+    ns = day.cluster.namespace
+    day.cluster.give([Right("scaler", "topic", f"{ns}-source", False, "Describe")])
+
+    def told():
+        day.keep(answer := httpx.get(url, timeout=60))
+        found = re.findall(r'^perdure_(group_\w+){group="(.+)"} (\S+)$', answer.text, re.MULTILINE)
+        day.waiting = {(name, group.removeprefix(f"{ns}.")): float(value) for name, group, value in found}
+        return day.waiting
+
+    wait_until(told, "an orchestrator tells what waits")
+    topics = {
+        "orchestrator": ".instances",
+        "timer": ".timers",
+        "activity-worker": ".activities",
+        "subscription.source": "-source",
+    }
+    day.lags = asyncio.run(
+        lags_seen(day.cluster, "scaler", {f"{ns}.{group}": ns + topic for group, topic in topics.items()})
+    )
 
 
 def _replayed(cluster, http, topic):
@@ -200,6 +231,17 @@ def test_the_rights_of_the_plan_are_enough_for_a_day_with_a_takeover_and_dead_le
 
 def test_each_right_of_the_plan_is_used_for_what_it_is_and_no_other_one(day):
     assert used(day.cluster) == day.cluster.needed() | granted(day.cluster)
+
+
+def test_an_orchestrator_tells_what_waits_in_queues_and_who_is_there_by_its_own_rights(day):
+    assert {place: value for place, value in day.waiting.items() if place[0] == "group_members"} == {
+        ("group_members", "activity-worker"): 1, ("group_members", "subscription.source"): 1,
+    }  # fmt: skip
+    assert {group for name, group in day.waiting if name == "group_lag_records"} == {"activity-worker"}
+
+
+def test_a_scaler_sees_the_lag_of_all_that_the_chart_scales_by_it(day):
+    assert len(day.lags) == 4 and None not in day.lags.values(), day.lags
 
 
 def test_one_right_too_many_would_be_seen(day):

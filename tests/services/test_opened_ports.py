@@ -26,7 +26,7 @@ class Clusters:
         monkeypatch.setattr(cassandra, "CassandraTimerStore", lambda *_: None)
 
     async def _open_kafka(self, *_):
-        return SimpleNamespace(close=self._close_kafka)
+        return SimpleNamespace(close=self._close_kafka, groups=None)
 
     async def _open_cassandra(self, *_):
         return SimpleNamespace(close=self._close_cassandra)

@@ -13,6 +13,7 @@ class Closing:
     """A connection of which nothing is asked but its end."""
 
     closed = False
+    groups = None
 
     def requests(self):
         return self

@@ -1,11 +1,15 @@
 """What the roles count, how Prometheus reads it, and that one catalogue, code and documents say the same."""
 
+import asyncio
 import dataclasses
 import re
 
 import httpx
 import pytest
 
+from perdure.codec.avro import encode
+from perdure.core.commands import StartWorkflow
+from perdure.core.names import partition_of
 from perdure.ports.log import Outgoing
 from perdure.roles.activities.settings import ActivityStats
 from perdure.roles.orchestrator import Stats
@@ -111,6 +115,20 @@ async def test_every_service_shows_what_the_catalogue_says_of_it_and_nothing_els
         for name in shown:
             labels = set(re.findall(r'(\w+)="', "".join(re.findall(rf"^{name}\w*(\{{.*\}})", text, re.MULTILINE))))
             assert labels - {"le"} == set(CATALOGUE[name].labels), name
+
+
+async def test_the_end_of_a_transaction_is_no_lag_of_an_orchestrator_that_has_decided_all(world):
+    await world.up("orchestrator")
+    key = next(f"d{number}" for number in range(100) if partition_of(f"d{number}", 2) == 0)
+    writer = await world.ports.log.open_writer("a-transaction")
+    await writer.commit([Outgoing(TOPICS.instances, 0, key.encode(), encode(StartWorkflow("doubled", "21", "c1")))])
+    assert await world.ports.log.bounds(TOPICS.instances, 0) == (0, 2)
+    async with asyncio.timeout(PATIENCE):
+        while (
+            'perdure_lag_records{partition="0",topic="perdure.instances"} 0.0'
+            not in (await asked(world.told["orchestrator"]["probes"], "/metrics")).text
+        ):
+            await asyncio.sleep(0.01)
 
 
 def test_the_documents_list_the_catalogue():

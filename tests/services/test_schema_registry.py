@@ -178,6 +178,8 @@ async def test_a_file_that_is_no_certificate_is_named(environment, tmp_path):
 
 
 class Nothing:
+    groups = None
+
     async def close(self):
         pass
 

@@ -17,6 +17,7 @@ from perdure.roles.subscriptions.subscription import subscription_of
 from perdure.services.layout import Layout, layout_topic, record_layout
 from perdure.services.process import Process
 from perdure.services.settings import ServiceSettings
+from tests.services.reading import MemoryGroups
 
 TOPICS = Topics("perdure")
 SECONDS = 30
@@ -63,7 +64,9 @@ class World:
         await record_layout(self.ports.log, TOPICS, Layout(partitions))
 
     async def open_ports(self, settings, role, owner):
-        return memory_ports(SystemClock(), SystemEntropy(), beside=self.ports)
+        made = memory_ports(SystemClock(), SystemEntropy(), beside=self.ports)
+        made.groups = MemoryGroups(self.ports.log)
+        return made
 
     def process(self, role, **options):
         ready = asyncio.Event()

@@ -94,6 +94,10 @@ def access_of(topics: Topics) -> list[Access]:
         Access(owner, "topic", topics.dead_letters, False, "Read,Write,Delete"),
         Access(owner, "topic", topics.dead_letter_marks, False, "Read,Delete"),
         Access(owner, "group", f"{namespace}.orchestrator", False, "Read"),
+        # What waits where nobody reads, it tells as metrics.
+        Access(owner, "topic", topics.subscriptions, False, "Read"),
+        Access(owner, "group", f"{namespace}.activity-worker", True, "Describe"),
+        Access(owner, "group", f"{namespace}.subscription.", True, "Describe"),
         Access(owner, "transactional-id", f"{namespace}.orchestrator.", True, "Write"),
         Access(worker, "topic", activities, True, "Read,Write,Delete"),
         Access(worker, "topic", topics.instances, False, "Write"),
@@ -137,6 +141,7 @@ def access_of(topics: Topics) -> list[Access]:
         if (role, topic) not in seen
     ]
     rights += _of_growth(topics)
+    rights += _of_scaling(topics)
     # Who is a member, and what it reads, Kafka tells of groups that may be described.
     rights.append(Access("upgrade", "topic", layout, False, "Read,Write"))
     rights.append(Access("upgrade", "group", f"{namespace}.", True, "Describe"))
@@ -158,6 +163,20 @@ def _of_growth(topics: Topics) -> list[Access]:
     ]
 
 
+def _of_scaling(topics: Topics) -> list[Access]:
+    """Of whoever scales by lag, as KEDA does: where groups stand, and where their topics end."""
+    scaler, namespace = "scaler", topics.namespace
+    return [
+        *(Access(scaler, "topic", topic, False, "Describe") for topic in (topics.instances, topics.timers)),
+        Access(scaler, "topic", topics.activities(), True, "Describe"),
+        *(Access(scaler, "group", f"{namespace}.{role}", False, "Describe") for role in ("orchestrator", "timer")),
+        *(
+            Access(scaler, "group", f"{namespace}.{many}", True, "Describe")
+            for many in ("activity-worker", "subscription.")
+        ),
+    ]
+
+
 def _connections(partitions: int) -> dict[str, str]:
     return {
         "orchestrator": (
@@ -176,5 +195,6 @@ def _connections(partitions: int) -> dict[str, str]:
             "and in which something happens, one client: each keeps at most (brokers + 1). It has to be given Read and "
             "Describe on the topics that are subscribed to, and so has whoever adds a subscription"
         ),
+        "scaler": "the connections of KEDA, or whatever scales by lag. Where it scales subscribers, Describe on their topics, too",
         "cassandra": "one session a process: a connection to every node of the data centre, and a control connection",
     }

@@ -28,6 +28,7 @@ from perdure.roles.orchestrator import (
 )
 from perdure.roles.orchestrator.tenure import Tenure
 from perdure.roles.timers import TimerService, TimerSettings
+from perdure.services.backlog import Backlog
 from perdure.services.role import Positions, Role
 from perdure.services.samples import Sample, of_stats
 from perdure.services.settings import ServiceSettings
@@ -64,6 +65,7 @@ def orchestrator_bounds(settings: ServiceSettings, bounds: OrchestratorSettings 
 class OrchestratorRole(Role):
     name = "orchestrator"
     orchestrator: Orchestrator | None = None
+    backlog: Backlog | None = None
     bounds = OrchestratorSettings(commits_per_second=COMMITS_PER_SECOND)
 
     def make_decider(self) -> Decider:
@@ -89,6 +91,7 @@ class OrchestratorRole(Role):
             replace(orchestrator_bounds(self.settings, self.bounds), owner=self.owner, epoch=self.epoch),
             on_failure=self._owner_failed,
         )
+        self.backlog = Backlog(self.ports.log, self.topics, self.ports.groups)
         await self.orchestrator.start()
         await self.orchestrator.ready()
 
@@ -129,10 +132,13 @@ class OrchestratorRole(Role):
         return {number: owner.tenure for number, owner in sorted(owners.items()) if owner.tenure is not None}
 
     def positions(self) -> Positions:
-        return {(self.topics.instances, number): tenure.position.start for number, tenure in self._tenures().items()}
+        return {
+            (self.topics.instances, number): each.office.reader.position if each.through else each.position.start
+            for number, each in self._tenures().items()
+        }
 
     async def samples(self) -> list[Sample]:
-        if self.orchestrator is None:
+        if self.orchestrator is None or self.backlog is None:
             return []
         tenures = self._tenures()
         found = [*of_stats(self.orchestrator.stats), Sample("perdure_partitions", len(tenures))]
@@ -140,7 +146,8 @@ class OrchestratorRole(Role):
             behind = max(0, tenure.marker_offset - tenure.behind.stored_to)
             found.append(Sample("perdure_store_lag_records", behind, (str(number),)))
             found.append(Sample("perdure_store_lag_bytes", tenure.behind.waiting_bytes, (str(number),)))
-        return [*found, *await super().samples()]
+        lags, waiting = await asyncio.gather(super().samples(), self.backlog.samples())
+        return [*found, *lags, *waiting]
 
 
 class WorkerRole(Role):

@@ -11,6 +11,7 @@ from perdure.core.effects import ActivityTask
 from perdure.core.names import Topics
 from perdure.ports.log import Outgoing, TopicSpec
 from perdure.roles.activities import ActivitySettings, ActivityWorker, InlineSlots
+from perdure.services.backlog import Backlog
 from perdure.workflow.app import App
 from tests.conformance.facts import until
 from tests.integration.kafka.clusters import delete_topics, settings_for
@@ -99,3 +100,76 @@ async def _until_none(world):
     async with asyncio.timeout(20):
         while await world.lag():
             await asyncio.sleep(0.05)
+
+
+async def test_what_waits_is_told_without_a_worker_and_is_nothing_once_one_has_drained_it(kafka_address, namespace):
+    """As orchestrators tell it: the ends of transactions are lag until a worker stores a position behind them."""
+    world = await Lagging(kafka_address, namespace).open()
+    try:
+        backlog = Backlog(world.log, world.topics, world.log.groups)
+        await world.log.create_topics([TopicSpec(world.topics.activities("mail"), 3)])
+        assert await _told(backlog) == {
+            ("lag", ""): 0,
+            ("members", ""): 0,
+            ("lag", ".mail"): 0,
+            ("members", ".mail"): 0,
+        }
+        await world.ask(1, 2)
+        assert await _told(backlog) == {
+            ("lag", ""): 3,
+            ("members", ""): 0,
+            ("lag", ".mail"): 0,
+            ("members", ".mail"): 0,
+        }
+        world.outside.assign([world.place])
+        await world.outside.commit({world.place: 2})
+        assert (await _told(backlog))["lag", ""] == 1  # what ended the transaction
+        await world.ask(3)
+        assert (await _told(backlog))["lag", ""] == 3
+        worker = await world.work()
+        await until(lambda: world.runs == 1)
+        async with asyncio.timeout(20):
+            while (await _told(backlog))["lag", ""]:
+                await asyncio.sleep(0.05)
+        assert (await _told(backlog))["members", ""] == 1
+        await worker.stop()
+        assert await _told(backlog) == {
+            ("lag", ""): 0,
+            ("members", ""): 0,
+            ("lag", ".mail"): 0,
+            ("members", ".mail"): 0,
+        }
+    finally:
+        await world.close()
+
+
+async def test_ends_of_many_partitions_are_asked_for_in_one_request(kafka_address, namespace, monkeypatch):
+    sent = []
+    log = KafkaLog(settings_for(kafka_address))
+    try:
+        topics = [f"{namespace}.{name}" for name in ("a", "b")]
+        await log.create_topics([TopicSpec(name, 10) for name in topics])
+        client = await log._connection.client()
+        send = client.send
+
+        async def noted(node, request, **more):
+            sent.append(type(request).__name__)
+            return await send(node, request, **more)
+
+        await log.groups.bounds(topics)  # their leaders are there
+        monkeypatch.setattr(client, "send", noted)
+        bounds = await log.groups.bounds(topics)
+        assert bounds == {(name, number): (0, 0) for name in topics for number in range(10)}
+        assert sent.count("OffsetRequest") == 2  # where they begin, and where they end; there is one broker
+    finally:
+        await log.close()
+        await delete_topics(kafka_address, namespace)
+
+
+async def _told(backlog):
+    """Of the kind, and of the queue as the group's name has it."""
+    backlog._looked = -float("inf")
+    return {
+        (each.name.split("_")[2], each.labels[0].partition(".activity-worker")[2]): each.value
+        for each in await backlog.samples()
+    }

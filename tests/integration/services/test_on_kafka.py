@@ -205,3 +205,21 @@ def test_a_partition_that_a_rebalance_hands_back_goes_on_from_memory(running):
     send(ids, 3)
     for each in ids:
         assert completed(world.http, each)["serializedOutput"] == "[0,1,2,3]"
+
+
+def test_tasks_that_no_worker_is_there_for_are_told_by_the_orchestrator_until_one_has_drained_them(running):
+    world = running("orchestrator", "timer")
+    orchestrator = world.first["orchestrator"]
+    group = f"{world.cluster.environ['PERDURE_NAMESPACE']}.activity-worker"
+
+    def told():
+        text = world.metrics(orchestrator)
+        found = re.findall(rf'^perdure_group_(lag_records|members)\{{group="{group}"\}} (\S+)$', text, re.MULTILINE)
+        return {name: float(value) for name, value in found}
+
+    start(world.http, "family", "waits")
+    wait_until(lambda: told().get("lag_records", 0) >= 1, "a task waits")
+    assert told()["members"] == 0
+    world.join("activity-worker")
+    assert completed(world.http, "waits")["serializedOutput"] == "[0,1,2,3]"
+    wait_until(lambda: told() == {"lag_records": 0, "members": 1}, "the worker has drained its queue")

@@ -26,7 +26,7 @@
 {{- fail (printf "mutual TLS needs both %s.tls.certificateKey and %s.tls.keyKey: set both or none" $side $side) -}}
 {{- end -}}
 {{- end -}}
-{{- range $at, $credentials := dict "bootstrap" $v.bootstrap.credentials "upgrade" $v.upgrade.credentials "autoscaling.keda" $v.autoscaling.keda.credentials -}}
+{{- range $at, $credentials := dict "bootstrap" $v.bootstrap.credentials "upgrade" $v.upgrade.credentials "grow" $v.grow.credentials "restore" $v.restore.credentials "autoscaling.keda" $v.autoscaling.keda.credentials -}}
 {{- include "perdure.checkCredentials" (dict "root" $root "at" $at "credentials" $credentials) -}}
 {{- end -}}
 {{- with $v.schemaRegistry -}}
@@ -93,7 +93,15 @@
 {{- if and (eq $c.role "gateway") (not $v.gateway.existingSecret) (not $v.gateway.tokens.existingSecret) -}}
 {{- fail "gateway.existingSecret is not set: name a Secret with the API token, or one with named tokens in gateway.tokens.existingSecret, for the gateway listens to nobody beyond its pod without one" -}}
 {{- end -}}
+{{- if and (eq $c.role "gateway") $v.networkPolicy.enabled (ne $v.gateway.service.type "ClusterIP") (not $v.networkPolicy.gatewayFrom) -}}
+{{- fail (printf "gateway.service.type is %s, but no policy lets anybody from outside in: name who may ask in networkPolicy.gatewayFrom, such as [{ipBlock: {cidr: 10.0.0.0/8}}]" $v.gateway.service.type) -}}
+{{- end -}}
 {{- include "perdure.checkCredentials" (dict "root" .root "at" $c.at "credentials" $c.credentials) -}}
+{{- range $name, $value := $c.env -}}
+{{- if and (kindIs "float64" $value) (or (gt $value 9007199254740991.0) (lt $value -9007199254740991.0)) -}}
+{{- fail (printf "%s.env.%s is a number that Helm rounds: write it in quotes" $c.at $name) -}}
+{{- end -}}
+{{- end -}}
 {{- range $c.mounts -}}
 {{- if eq (empty .secret) (empty .configMap) -}}
 {{- fail (printf "%s.mounts: %s names no secret and no configMap, or both: name one" $c.at .name) -}}

@@ -11,8 +11,10 @@
 - to:
     {{- toYaml $policy.dnsTo | nindent 4 }}
   ports:
-    - {protocol: UDP, port: 53}
-    - {protocol: TCP, port: 53}
+    {{- range $policy.dnsPorts }}
+    - {protocol: UDP, port: {{ int . }}}
+    - {protocol: TCP, port: {{ int . }}}
+    {{- end }}
 {{ include "perdure.egress.rule" (dict "to" $policy.kafkaTo "ports" $policy.kafkaPorts "servers" $v.kafka.servers) }}
 {{- end -}}
 

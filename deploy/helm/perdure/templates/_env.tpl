@@ -42,6 +42,11 @@ the code, and every setting of a service is here (a test holds both).
 - {name: PERDURE_REPLICATION, value: {{ .Values.topics.replication | int | quote }}}
 {{- end -}}
 
+{{/* A value as the text that was written: Helm takes every number for a float64, and would write a million as 1e+06. */}}
+{{- define "perdure.text" -}}
+{{- kindIs "float64" . | ternary (toJson .) (toString .) | quote -}}
+{{- end -}}
+
 {{/* (list NAME secret key) */}}
 {{- define "perdure.env.secret" }}
 - name: {{ index . 0 }}
@@ -73,9 +78,9 @@ the code, and every setting of a service is here (a test holds both).
 {{- $c := .c -}}
 - {name: PERDURE_HEALTH_HOST, value: {{ $v.listenHost | quote }}}
 - {name: PERDURE_HEALTH_PORT, value: {{ $c.facts.port | int | quote }}}
-- {name: PERDURE_DRAIN_SECONDS, value: {{ $c.drainSeconds | quote }}}
-- {name: PERDURE_START_SECONDS, value: {{ $c.startSeconds | quote }}}
-- {name: PERDURE_STALL_SECONDS, value: {{ $c.stallSeconds | quote }}}
+- {name: PERDURE_DRAIN_SECONDS, value: {{ include "perdure.text" $c.drainSeconds }}}
+- {name: PERDURE_START_SECONDS, value: {{ include "perdure.text" $c.startSeconds }}}
+- {name: PERDURE_STALL_SECONDS, value: {{ include "perdure.text" $c.stallSeconds }}}
 {{- if and $c.facts.app $c.app }}
 - {name: PERDURE_APP, value: {{ $c.app | quote }}}
 {{- end }}
@@ -102,7 +107,7 @@ the code, and every setting of a service is here (a test holds both).
 {{- end }}
 {{- include "perdure.env.otlp" .root }}
 {{- range $name, $value := $c.env }}
-- {name: {{ $name }}, value: {{ $value | toString | quote }}}
+- {name: {{ $name }}, value: {{ include "perdure.text" $value }}}
 {{- end }}
 {{- range $name, $from := $c.secretEnv }}
 {{- include "perdure.env.secret" (list $name $from.secret $from.key) }}
@@ -112,9 +117,9 @@ the code, and every setting of a service is here (a test holds both).
 {{/* Who may ask, how often, and by what. */}}
 {{- define "perdure.env.gateway" }}
 - {name: PERDURE_GATEWAY_BODIES_BYTES_MAX, value: {{ .bodiesBytesMax | int64 | quote }}}
-- {name: PERDURE_GATEWAY_HEAD_SECONDS, value: {{ .headSeconds | quote }}}
-- {name: PERDURE_GATEWAY_BODY_SECONDS, value: {{ .bodySeconds | quote }}}
-- {name: PERDURE_GATEWAY_REQUESTS_PER_SECOND, value: {{ .requestsPerSecond | quote }}}
+- {name: PERDURE_GATEWAY_HEAD_SECONDS, value: {{ include "perdure.text" .headSeconds }}}
+- {name: PERDURE_GATEWAY_BODY_SECONDS, value: {{ include "perdure.text" .bodySeconds }}}
+- {name: PERDURE_GATEWAY_REQUESTS_PER_SECOND, value: {{ include "perdure.text" .requestsPerSecond }}}
 - {name: PERDURE_GATEWAY_REQUESTS_BURST, value: {{ .requestsBurst | int | quote }}}
 {{- with .existingSecret }}
 {{- include "perdure.env.secret" (list "PERDURE_GATEWAY_API_TOKEN" . $.tokenKey) }}
@@ -142,16 +147,16 @@ the code, and every setting of a service is here (a test holds both).
 {{- with $ages }}
 - {name: PERDURE_RETAIN, value: {{ join "," . | quote }}}
 {{- end }}
-- {name: PERDURE_RETAIN_PER_SECOND, value: {{ .Values.retention.perSecond | quote }}}
-- {name: PERDURE_HISTORY_HOURS, value: {{ .Values.retention.historyHours | quote }}}
-- {name: PERDURE_DEAD_LETTER_DAYS, value: {{ .Values.retention.deadLetterDays | quote }}}
+- {name: PERDURE_RETAIN_PER_SECOND, value: {{ include "perdure.text" .Values.retention.perSecond }}}
+- {name: PERDURE_HISTORY_HOURS, value: {{ include "perdure.text" .Values.retention.historyHours }}}
+- {name: PERDURE_DEAD_LETTER_DAYS, value: {{ include "perdure.text" .Values.retention.deadLetterDays }}}
 {{- end -}}
 
 {{- define "perdure.env.registry" }}
 {{- with .Values.schemaRegistry }}
 {{- if .url }}
 - {name: PERDURE_SCHEMA_REGISTRY, value: {{ .url | quote }}}
-- {name: PERDURE_SCHEMA_REGISTRY_SECONDS, value: {{ .awaySeconds | quote }}}
+- {name: PERDURE_SCHEMA_REGISTRY_SECONDS, value: {{ include "perdure.text" .awaySeconds }}}
 {{- if .caSecret }}
 - {name: PERDURE_SCHEMA_REGISTRY_CA_FILE, value: {{ printf "/etc/perdure/registry/%s" .caKey | quote }}}
 {{- end }}

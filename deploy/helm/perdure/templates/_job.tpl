@@ -1,7 +1,7 @@
 {{/*
 A Job that Helm runs before or after an install or an upgrade, with an account and a policy of its own: no right that it
 does not need. (dict "root" $ "name" … "hook" … "given" its values "args" (list …) "env" text "egress" text "sides" (list …)
-"deadlineSeconds" … "retries" …)
+"deadlineSeconds" … "retries" … "weight" when among the Jobs of its hook, none is 0)
 */}}
 {{- define "perdure.job" -}}
 {{- $root := .root }}
@@ -51,7 +51,7 @@ metadata:
     {{- include "perdure.labels" $named | nindent 4 }}
   annotations:
     helm.sh/hook: {{ .hook }}
-    helm.sh/hook-weight: "0"
+    helm.sh/hook-weight: {{ .weight | default "0" | quote }}
     # One that failed stays, for its log.
     helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 spec:

@@ -11,6 +11,7 @@ from perdure.adapters.kafka import fetching, limits, topics
 from perdure.adapters.kafka.appender import Appender
 from perdure.adapters.kafka.clients import bounded
 from perdure.adapters.kafka.connection import Connection
+from perdure.adapters.kafka.groups import KafkaGroups
 from perdure.adapters.kafka.membership import KafkaMember
 from perdure.adapters.kafka.producers import open_producer
 from perdure.adapters.kafka.settings import KafkaSettings
@@ -31,6 +32,7 @@ class KafkaLog(Log):
     def __init__(self, settings: KafkaSettings) -> None:
         self.settings = settings
         self._connection = Connection(settings)
+        self.groups = KafkaGroups(self._connection)
         self._appender = Appender(self._connection)
         self._members: set[KafkaMember] = set()
         self._writers: set[KafkaWriter] = set()

@@ -32,12 +32,16 @@ from perdure.roles.activities.settings import ActivitySettings, ActivityStats
 from perdure.roles.activities.slots import Slots, ThreadSlots
 from perdure.workflow.app import App
 
-__all__ = ["ActivityWorker"]
+__all__ = ["ActivityWorker", "group_of"]
 
 REVOKE_GRACE_S: Final = 0.5  # for what runs to end when a partition is taken; a lease speaks for what takes longer
 REVOKE_TIMEOUT_S: Final = 2.0  # for results on their way when a partition is taken; the session time-out is 6 s
 
 logger = structlog.get_logger(__name__)
+
+
+def group_of(topics: Topics, queue: str) -> str:
+    return f"{topics.namespace}.activity-worker" + (f".{queue}" if queue else "")
 
 
 class ActivityWorker(GroupListener):
@@ -116,8 +120,7 @@ class ActivityWorker(GroupListener):
             stats=self.stats,
             encode=self._encode,
         )
-        group = f"{topics.namespace}.activity-worker" + (f".{self._queue}" if self._queue else "")
-        self._membership.set_result(await self._log.join(group, [self._topic], self))
+        self._membership.set_result(await self._log.join(group_of(topics, self._queue), [self._topic], self))
 
     async def stop(self) -> None:
         """Drain within `drain_timeout_s`."""

@@ -343,6 +343,11 @@ class Tenure:
         self.behind.add(batch.unstored, self.marker_offset)
         self.following.committed(batch, self.marker_offset)
 
+    @property
+    def through(self) -> bool:
+        """Nothing that was read is left to decide: then the reader has passed the broker's own records besides."""
+        return self.position.next_offset == self._decided_to
+
     async def _rest(self) -> None:
         """Nothing has been committed for a while: the store learns the marker, should the log's tail expire.
 
@@ -354,8 +359,7 @@ class Tenure:
         _, end = await ports.log.bounds(ports.topics.history, partition)
         after = await ports.log.fetch(ports.topics.history, partition, self.marker_offset + 1, 1)
         if self._at_rest is marker and not after:  # nothing of ours is on its way, and nobody else has come
-            # If nothing that was read is left to decide, the reader has passed the broker's own records besides.
-            through = self.position.next_offset == self._decided_to
+            through = self.through
             commands_end = self.office.reader.position if through else marker.next_offset
             resting = Resting(self.marker_offset, ports.encode(marker), end, commands_end)
             await ports.store.rest(partition, self.office.settings.epoch, resting)

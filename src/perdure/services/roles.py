@@ -140,6 +140,7 @@ class OrchestratorRole(Role):
             behind = max(0, tenure.marker_offset - tenure.behind.stored_to)
             found.append(Sample("perdure_store_lag_records", behind, (str(number),)))
             found.append(Sample("perdure_store_lag_bytes", tenure.behind.waiting_bytes, (str(number),)))
+            found.append(Sample("perdure_store_lag_memory_bytes", tenure.behind.weight, (str(number),)))
         return [*found, *await super().samples()]
 
 

@@ -278,9 +278,12 @@ def test_a_successor_tells_what_the_owner_before_it_could_not():
     async def day():
         async with World() as world:
             node, told = await _at_peace(world)
+            waiting = await world.start("waiting")
+            await world.check()
+            await asyncio.sleep(10)
             world.store_available = False
             told.lose = 1_000
-            await world.ended(await world.start("chain", 3, minted=True))
+            await world.send(waiting, *(RaiseEvent("go", "true") for _ in range(3)))
             await world.decided()
             node.crash()
             told.lose = 0

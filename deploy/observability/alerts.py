@@ -10,6 +10,7 @@ from perdure.roles.orchestrator.settings import OrchestratorSettings
 __all__ = ["ALERTS", "Alert", "rules"]
 
 STORE_LAG_BYTES: Final = OrchestratorSettings().store_lag_bytes_max
+STORE_LAG_PROCESS_BYTES: Final = OrchestratorSettings().store_lag_process_bytes_max
 
 
 @dataclass(slots=True, frozen=True)
@@ -57,6 +58,8 @@ ALERTS: Final = (
           "Timers fire more than five seconds late", "stuck-partition.md"),
     Alert("PerdureStoreFarBehind", f"max by (partition) (perdure_store_lag_bytes) > {STORE_LAG_BYTES // 2}", "2m", "page",
           "Partition {{ $labels.partition }} has more than half of what may wait for Cassandra: at the whole it stops reading", "store-down.md"),
+    Alert("PerdureStoreFillsMemory", f"sum by (instance) (perdure_store_lag_memory_bytes) > {STORE_LAG_PROCESS_BYTES // 2}", "2m", "page",
+          "{{ $labels.instance }} has more than half of what a process may hold for Cassandra: near the whole it stops reading", "store-down.md"),
     Alert("PerdureStoreRefuses", "sum (rate(perdure_store_failures_total[10m])) > 0", "10m", "ticket",
           "Cassandra has refused writes, or not answered, for ten minutes", "store-down.md"),
     Alert("PerdureCommitsFail", "sum (rate(perdure_commits_failed_total[10m])) > 0.1", "10m", "page",

@@ -19,7 +19,7 @@ SOURCE: Final = {"type": "prometheus", "uid": "${source}"}
 
 ROWS: Final = (
     ("Is it there", ("perdure_ready", "perdure_partitions", "perdure_group_members")),
-    ("Is it behind", ("perdure_lag_records", "perdure_group_lag_records", "perdure_store_lag_bytes", "perdure_activities_queue_seconds", "perdure_timers_lateness_seconds")),
+    ("Is it behind", ("perdure_lag_records", "perdure_group_lag_records", "perdure_store_lag_bytes", "perdure_store_lag_memory_bytes", "perdure_activities_queue_seconds", "perdure_timers_lateness_seconds")),
     ("What it does", ("perdure_turns_total", "perdure_activities_completed_total", "perdure_timers_fired_total", "perdure_commit_seconds")),
     ("What somebody should look at", (
         "perdure_dead_letters_total", "perdure_rejections_total", "perdure_stalled_total", "perdure_commits_failed_total",

@@ -167,6 +167,14 @@ def _again_and_again(random, scenario):
 
 
 def _bounds(random):
+    drawn = _drawn_bounds(random)
+    bounds = drawn["orchestrator"]
+    if bounds["write_behind_s"] >= 2.0 and bounds["batch_requests_max"] == 3:
+        bounds["store_lag_process_bytes_max"] = 40_000  # no draw of its own: seeds stay what they were
+    return drawn
+
+
+def _drawn_bounds(random):
     return {
         "orchestrator": {
             "cache_instances_max": random.choice((1, 4, 10, 20_000)),

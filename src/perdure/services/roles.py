@@ -132,10 +132,7 @@ class OrchestratorRole(Role):
         return {number: owner.tenure for number, owner in sorted(owners.items()) if owner.tenure is not None}
 
     def positions(self) -> Positions:
-        return {
-            (self.topics.instances, number): each.office.reader.position if each.through else each.position.start
-            for number, each in self._tenures().items()
-        }
+        return {(self.topics.instances, number): each.telling.reached for number, each in self._tenures().items()}
 
     async def samples(self) -> list[Sample]:
         if self.orchestrator is None or self.backlog is None:
@@ -146,6 +143,7 @@ class OrchestratorRole(Role):
             behind = max(0, tenure.marker_offset - tenure.behind.stored_to)
             found.append(Sample("perdure_store_lag_records", behind, (str(number),)))
             found.append(Sample("perdure_store_lag_bytes", tenure.behind.waiting_bytes, (str(number),)))
+            found.append(Sample("perdure_store_lag_memory_bytes", tenure.behind.weight, (str(number),)))
         lags, waiting = await asyncio.gather(super().samples(), self.backlog.samples())
         return [*found, *lags, *waiting]
 

@@ -95,6 +95,9 @@ _ALL: Final = (
     Metric("perdure_store_lag_bytes", "gauge", "bytes",
            "Events committed but not stored yet, by partition; at 64 MiB the owner stops reading until the store has "
            "caught up", _OWNER, ("partition",)),
+    Metric("perdure_store_lag_memory_bytes", "gauge", "bytes",
+           "The same with the instances that they keep in memory, by partition; bounded by 512 MiB over a process", _OWNER,
+           ("partition",)),
     Metric("perdure_activities_in_flight", "gauge", "activities",
            "Activities taken whose result is not in the log yet", _WORKER),
     Metric("perdure_activities_overrun", "gauge", "activities",

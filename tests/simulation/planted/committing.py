@@ -11,6 +11,7 @@ from perdure.roles.orchestrator import kept, owner, service
 from perdure.roles.orchestrator.gathering import Gatherer
 from perdure.roles.orchestrator.memory import Memory
 from perdure.roles.orchestrator.position import Position
+from perdure.roles.orchestrator.telling import Telling
 from perdure.roles.orchestrator.tenure import Tenure
 from tests.simulation.world.log import SimulatedLog
 
@@ -179,10 +180,24 @@ def a_rebalance_ends_the_joining_process():
     return [(service, "asyncio", unshielded)]
 
 
+def what_comes_within_a_second_is_never_told():
+    """The group is told of the first thing that is decided in a second, and of no more of it. (The engine had this one.)"""
+
+    def hear(self):
+        if self._task is None:
+            self._start(0.0)
+
+    async def tell(self):
+        await self._reader.commit(self.reached, lazy=True)
+        return False
+
+    return [(Telling, "_hear", hear), (Telling, "_tell", tell)]
+
+
 BUGS = (
     fencing_is_skipped, outputs_are_sent_before_the_commit, waits_are_answered_before_the_commit, tail_is_not_read,
     position_runs_ahead, undecided_commands_are_not_listed, an_unknown_outcome_counts_as_failure,
     a_failed_commit_is_forgotten, speculation_is_kept_after_an_abort, memory_is_kept_whatever_happened_meanwhile,
     a_dead_letter_swallows_its_neighbour, misrouted_commands_are_dropped, a_rebalance_ends_the_joining_process,
-    a_later_command_passes_those_that_wait, what_a_stall_leaves_goes_behind,
+    a_later_command_passes_those_that_wait, what_a_stall_leaves_goes_behind, what_comes_within_a_second_is_never_told,
 )  # fmt: skip

@@ -38,11 +38,11 @@ def stored_up_to_what_was_only_sent():
         except StoreUnavailable:
             self.stored_to = self._marker
             self._dirty.clear()
-            self._bytes = 0
             self._unpin(self._counts)
             self._counts = {}
-            self._caught_up.set()
             self.on_stored()
+            self._bytes = 0
+            self._tell_weight()
 
     return [(writebehind.WriteBehind, "_write", write)]
 
@@ -76,8 +76,8 @@ def history_goes_before_it_is_stored():
     """The log is let go of up to the marker, whatever the store has."""
     ordinary = Tenure._let_the_log_go
 
-    async def let_go(self, marker):
-        await ordinary(self, replace(marker, stored_to=self.marker_offset))
+    async def let_go(self, marker, decided_to):
+        await ordinary(self, replace(marker, stored_to=self.marker_offset), decided_to)
 
     return [(Tenure, "_let_the_log_go", let_go)]
 
@@ -86,8 +86,9 @@ def commands_go_before_they_are_decided():
     """The log is let go of what was read, though some of it waits for the store."""
     ordinary = Tenure._let_the_log_go
 
-    async def let_go(self, marker):
-        await ordinary(self, replace(marker, undecided=[]))
+    async def let_go(self, marker, decided_to):
+        del decided_to
+        await ordinary(self, marker, marker.next_offset)
 
     return [(Tenure, "_let_the_log_go", let_go)]
 

@@ -22,6 +22,7 @@ ROUNDS_MAX = 120
 QUIET_S = 60.0  # for what is written behind, tidied and let go
 SLICES_S = 720.0  # rows of far timers go with their slice, when its time is over
 CACHED_OVER_MAX = 12
+TOLD_S = 15.0  # until a group has been told of what was decided, should a try or two be lost; clients ask until the end
 OVER = {"WorkflowCompleted", "WorkflowFailed", "WorkflowTerminated", "WorkflowPurged"}
 KINDS = {
     "instances": "commands", "history": "history", "activities": "activities", "timers": "timers",
@@ -160,12 +161,19 @@ class Ending:
         return left
 
     def _behind(self):
-        broker = self.world.broker
-        for group, topic in (("activity-worker", TOPICS.activities()), ("timer", TOPICS.timers)):
+        broker, now_us = self.world.broker, self.world.now_us()
+        for group, topic, after_s in (
+            ("activity-worker", TOPICS.activities(), 0),
+            ("timer", TOPICS.timers, 0),
+            ("orchestrator", TOPICS.instances, TOLD_S),
+        ):
             for partition in broker.topics[topic]:
                 at = broker.committed(f"sim.{group}", topic, partition.partition)
                 visible = [
-                    each for each in partition.committed() if each.record.offset >= max(at.offset, partition.start)
+                    each
+                    for each in partition.committed()
+                    if each.record.offset >= max(at.offset, partition.start)
+                    and each.committed_us <= now_us - after_s * 1_000_000
                 ]
                 if visible:
                     yield f"{group} {topic}[{partition.partition}] at {at.offset} of {partition.end}"

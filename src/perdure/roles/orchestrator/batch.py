@@ -59,6 +59,7 @@ class Batch:
     unstored: Unstored = field(default_factory=dict)
     marker: BatchCommitted | None = None
     decided_to: int = 0  # every command below this offset is decided once it has committed
+    passed_to: int = 0  # beyond that there was nothing but questions that are not held in the log
     traced: bool = False
     spans: list[Span] = field(default_factory=list)  # of its turns: they leave after the commit
 

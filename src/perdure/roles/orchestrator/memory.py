@@ -22,6 +22,7 @@ from perdure.core.limits import MINTED_ID_SECONDS
 from perdure.core.turn import Live, live_from_history, live_from_row
 from perdure.ports.errors import REPAIR, HistoryDamaged, StoreUnavailable
 from perdure.ports.store import HistoryStore, StoredInstance
+from perdure.roles.orchestrator.budget import Budget
 from perdure.roles.orchestrator.intake import Incoming
 from perdure.roles.orchestrator.settings import OrchestratorSettings, Stats
 
@@ -47,7 +48,9 @@ def minted_at_us(instance_id: str) -> int:
 class Memory:
     """Cache, loads under way, and the requests that wait for them."""
 
-    def __init__(self, store: HistoryStore, settings: OrchestratorSettings, stats: Stats, now_us: int) -> None:
+    def __init__(
+        self, store: HistoryStore, settings: OrchestratorSettings, stats: Stats, now_us: int, budget: Budget
+    ) -> None:
         self.tail: dict[str, list[Event]] = {}  # unstored events that a takeover found, by instance
         self.damages: dict[str, str] = {}  # what of the tail cannot be read
         self.lives: OrderedDict[str, Live] = OrderedDict()
@@ -62,6 +65,7 @@ class Memory:
         self._store = store
         self._settings = settings
         self._stats = stats
+        self._budget = budget
         self._wanted: list[str] = []
         self._loading: asyncio.Task[None] | None = None
         self._recent: OrderedDict[str, None] = OrderedDict()  # minted ids that began here
@@ -124,9 +128,10 @@ class Memory:
         settings = self._settings
         out = self._evict_ended(len(self._ended) - settings.cache_ended_max)
         over = len(self.lives) - settings.cache_instances_max
-        if over > 0 or self._bytes > settings.cache_bytes_max:
+        bytes_max = self._budget.cache_bytes_max
+        if over > 0 or self._bytes > bytes_max:
             for instance_id in list(self.lives):
-                if over <= 0 and self._bytes <= settings.cache_bytes_max:
+                if over <= 0 and self._bytes <= bytes_max:
                     break
                 if self._is_free(instance_id):
                     out.append(self._pop(instance_id))

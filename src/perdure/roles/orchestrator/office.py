@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from perdure.ports.log import Reader
 from perdure.roles.orchestrator.batch import Layout
+from perdure.roles.orchestrator.budget import Budget
 from perdure.roles.orchestrator.decider import Decider
 from perdure.roles.orchestrator.halving import Halving
 from perdure.roles.orchestrator.pace import Pace
@@ -34,4 +35,5 @@ class Office:
     halving: Halving
     pace: Pace  # one for all partitions of the process
     schemas: Schemas  # so is this
+    budget: Budget  # and this
     on_trouble: Callable[[Exception], None] = lambda _: None  # told why a partition cannot be served for a while

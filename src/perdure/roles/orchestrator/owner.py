@@ -142,6 +142,8 @@ class PartitionOwner:
 
         Asked until it answers: who took a partition over without knowing would fence its rightful owner.
         """
+        if self.tenure is not None:
+            await self.tenure.telling.stop(last=False)  # what is written back here would undo what it tells meanwhile
         while not self._stopping:
             try:
                 at = await self._office.reader.committed()

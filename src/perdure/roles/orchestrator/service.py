@@ -9,6 +9,7 @@ import structlog
 
 from perdure.ports.log import GroupListener, Membership
 from perdure.roles.orchestrator.batch import Layout
+from perdure.roles.orchestrator.budget import Budget
 from perdure.roles.orchestrator.decider import Decider
 from perdure.roles.orchestrator.kept import Kept
 from perdure.roles.orchestrator.owner import PartitionOwner
@@ -43,6 +44,7 @@ class Orchestrator(GroupListener):
         self._settings = settings or OrchestratorSettings()
         self._pace = Pace(self._settings.commits_per_second, self._settings.commits_burst)
         self._schemas = Schemas(ports.registry, self._settings)
+        self._budget = Budget(self._settings)
         self._on_trouble = on_trouble  # told why one cannot be served for a while
         self._on_failure = on_failure  # told why a partition cannot be served any more
         self._membership: asyncio.Future[Membership] | None = None
@@ -127,7 +129,7 @@ class Orchestrator(GroupListener):
             office = Office(
                 partition, membership.reader(topics.instances, partition), Layout(topics, partition, *self._counts, encode=self._ports.encode),
                 self._ports, self._settings, self._library, self._decider, self.stats, waiters,
-                Halving(self._settings.batch_requests_max), self._pace, self._schemas, self._on_trouble,
+                Halving(self._settings.batch_requests_max), self._pace, self._schemas, self._budget, self._on_trouble,
             )  # fmt: skip
             owner = self.owners[partition] = PartitionOwner(office, kept)
             self._kept.pop(partition, None)

@@ -48,9 +48,10 @@ class OrchestratorSettings:
     commits_burst: int = 20
     cache_instances_max: int = 20_000
     cache_ended_max: int = 2_000  # ended ones among them: only late questions still want these
-    cache_bytes_max: int = 256 * 1024 * 1024
+    cache_bytes_max: int = 256 * 1024 * 1024  # over all partitions of the process, in equal shares
     write_behind_s: float = 0.4
     store_lag_bytes_max: int = 64 * 1024 * 1024  # above it the owner stops reading until the store has caught up
+    store_lag_process_bytes_max: int = 512 * 1024 * 1024  # the same over the process's partitions, with the instances
     delete_every: int = 2_000  # offsets between two requests to the log to let go of what is decided
     retain: Mapping[str, float] = field(default_factory=dict)  # seconds by status; else an instance is kept for ever
     retain_per_second: float = 50.0  # purges for their age, over the namespace

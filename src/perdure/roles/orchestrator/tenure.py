@@ -13,8 +13,6 @@ import structlog
 
 from perdure.core.commands import InspectInstance
 from perdure.core.events import BatchCommitted
-from perdure.core.limits import HISTORY_BYTES_WARN, HISTORY_EVENTS_WARN
-from perdure.core.sizes import payload_bytes
 from perdure.core.turn import Live, Request, Turn
 from perdure.ports.errors import CommitFailed, CommitUnknown, PortError, RecordTooLarge
 from perdure.ports.log import Outgoing, Writer
@@ -27,12 +25,14 @@ from perdure.roles.orchestrator.housekeeping import Housekeeping, forget_tombsto
 from perdure.roles.orchestrator.inspection import Standing, asleep, inspect_all, standing
 from perdure.roles.orchestrator.intake import Incoming, Misfit
 from perdure.roles.orchestrator.kept import Kept
+from perdure.roles.orchestrator.lengths import warn_of_length
 from perdure.roles.orchestrator.memory import Memory
 from perdure.roles.orchestrator.office import Office
 from perdure.roles.orchestrator.position import Position
 from perdure.roles.orchestrator.recovery import commands_for, recover, recover_when_stored
 from perdure.roles.orchestrator.tail import Tail
 from perdure.roles.orchestrator.takeover import ResumePoint
+from perdure.roles.orchestrator.telling import Telling
 from perdure.roles.orchestrator.tracing import Following
 from perdure.roles.orchestrator.writebehind import WriteBehind
 
@@ -41,9 +41,6 @@ __all__ = ["BadContent", "Halving", "Office", "Tenure"]
 log = structlog.get_logger("perdure.orchestrator")
 
 SWEEP_SECONDS = 60.0
-
-POSITION_SECONDS = 1.0
-"""The group's stored position is for whoever scales by lag; each time costs the embedded engine a write."""
 
 
 class Tenure:
@@ -62,22 +59,22 @@ class Tenure:
         self.office = office
         self.position = Position(point.marker)
         self.caution = caution
-        self.memory = Memory(ports.store, settings, office.stats, ports.clock.now_us())
+        self.memory = Memory(ports.store, settings, office.stats, ports.clock.now_us(), office.budget)
         if kept is not None:
             self.memory.inherit(kept.memory)
-        self.behind = WriteBehind(office.partition, ports.store, self.memory, settings, office.stats)
+        self.behind = WriteBehind(office.partition, ports.store, self.memory, settings, office.stats, office.budget)
         self.gatherer = Gatherer(
             office.reader, self.memory, self.position, ports.topics, office.layout.instances, ports.clock,
             office.halving.poison, office.schemas,
         )  # fmt: skip
+        self.telling = Telling(office.partition, office.reader, self.position)
         self.following = Following(ports.clock, ports.topics.namespace, office.partition)
         self.marker_offset = point.marker_offset
         self._writer = writer
         self._commit: asyncio.Task[None] | None = None
+        self._committing: Batch | None = None
         self._ending = False
         self._stopped = False  # `serve` has returned: nothing is decided that was not given to a commit
-        self._decided_to = self.position.start  # commands below it are decided and committed, questions answered
-        self._told_at = -POSITION_SECONDS  # when the group was told of it
         self._deleted_to = 0
         self._swept_at = 0.0
         self._forgetting: asyncio.Task[None] | None = None  # beside the loop: it takes as long as the store likes
@@ -88,11 +85,13 @@ class Tenure:
         self.behind.stored_to = stored_to
         self.behind.on_stored = self.gatherer.wake
         self.behind.on_rest = self._rest
+        self.behind.squeezed = self.gatherer.wake
 
     # -- begin and end ----------------------------------------------------------------------------------------
 
     async def begin(self) -> None:
         """Say in the log that this tenure has begun, load what the store lacks, read from where the last one ended."""
+        self.office.budget.join(self.behind)
         if self.caution.on:
             log.warning(
                 "owners died before their first commit; going on one command at a time",
@@ -102,6 +101,7 @@ class Tenure:
         self._tail.begin()
         self.memory.load(self.gatherer.wake)
         self.office.reader.seek(self.position.start)
+        self.telling.begin()
         office = self.office
         looking = recover_when_stored(office.ports, office.library, office.partition, office.settings.retry_s)
         self._recovering = asyncio.get_running_loop().create_task(looking)
@@ -122,6 +122,7 @@ class Tenure:
         failed = False
         if commit is not None:
             failed = (await asyncio.gather(commit, return_exceptions=True))[0] is not None
+        await self.telling.stop(last=flush)
         for beside in (self._forgetting, self._recovering, *self._housekeeping.tasks):
             if beside is not None:
                 beside.cancel()
@@ -149,6 +150,8 @@ class Tenure:
                 self._commit.result()
                 self._commit = None
             if not incoming and not misfits:
+                self._pass_questions()
+                await self._evict()
                 continue
             if self.caution.on:
                 await self._name_before_trying(incoming)
@@ -157,12 +160,22 @@ class Tenure:
                 await self._commit
                 self._commit = None
             if batch.records or batch.answers:
+                self._committing = batch
                 self._commit = asyncio.get_running_loop().create_task(self._finish(batch))
                 self._commit.add_done_callback(self._commit_done)
+            else:  # questions that wait for an answer
+                self.telling.decided(batch.decided_to)
             await self._evict()
             if self._commit is not None:
                 await self.office.pace.committed()
         self._stopped = True
+
+    def _pass_questions(self) -> None:
+        """Nothing is in hand: what was read is in the batch on its way, waits, or is a question that holds no place."""
+        if self._committing is None:
+            self.telling.decided(self.position.start)
+        else:
+            self._committing.passed_to = self.position.start
 
     def _commit_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
@@ -276,24 +289,13 @@ class Tenure:
                     "instance is stalled", instance_id=turn.instance.instance_id, workflow=turn.instance.name,
                     reason=turn.instance.stalled.reason, detail=turn.instance.stalled.detail,
                 )  # fmt: skip
-            self._warn_of_length(turn)
+            warn_of_length(turn)
         for misfit in misfits:
             batch.records.append(misfit.out)
             stats.forwarded += misfit.forwarded
             stats.dead_letters += not misfit.forwarded
             log.warning("a record is not ours to decide", partition=self.office.partition, reason=misfit.reason)
         self.behind.pin(batch.unstored)
-
-    def _warn_of_length(self, turn: Turn) -> None:
-        events, size = turn.instance.next_seq - 1, turn.instance.history_bytes
-        longer = events - len(turn.events) < HISTORY_EVENTS_WARN <= events
-        heavier = size >= HISTORY_BYTES_WARN and size - sum(map(payload_bytes, turn.events)) < HISTORY_BYTES_WARN
-        if turn.instance.active and (longer or heavier):
-            log.warning(
-                "a history grows long: replay takes time in proportion; use continue_as_new",
-                instance_id=turn.instance.instance_id, workflow=turn.instance.name, events=events,
-                payload_bytes=size,
-            )  # fmt: skip
 
     # -- committing -------------------------------------------------------------------------------------------
 
@@ -316,17 +318,14 @@ class Tenure:
         if batch.answers:
             await self._answer(batch.answers)
         self.office.halving.succeeded()
-        self._decided_to = batch.decided_to
-        now = asyncio.get_running_loop().time()
-        try:
-            if now - self._told_at > POSITION_SECONDS:
-                self._told_at = now
-                await self.office.reader.commit(batch.decided_to, lazy=True)
-            if batch.marker is not None:
+        self._committing = None
+        self.telling.decided(max(batch.decided_to, batch.passed_to))
+        if batch.marker is not None:
+            try:
                 await self._let_the_log_go(batch.marker, batch.decided_to)
-        except PortError as error:
-            partition = self.office.partition
-            log.info("the log keeps what could go; later", partition=partition, error=str(error))
+            except PortError as error:
+                partition = self.office.partition
+                log.info("the log keeps what could go; later", partition=partition, error=str(error))
 
     async def _send(self, batch: Batch) -> None:
         loop = asyncio.get_running_loop()
@@ -343,11 +342,6 @@ class Tenure:
         self.behind.add(batch.unstored, self.marker_offset)
         self.following.committed(batch, self.marker_offset)
 
-    @property
-    def through(self) -> bool:
-        """Nothing that was read is left to decide: then the reader has passed the broker's own records besides."""
-        return self.position.next_offset == self._decided_to
-
     async def _rest(self) -> None:
         """Nothing has been committed for a while: the store learns the marker, should the log's tail expire.
 
@@ -359,12 +353,10 @@ class Tenure:
         _, end = await ports.log.bounds(ports.topics.history, partition)
         after = await ports.log.fetch(ports.topics.history, partition, self.marker_offset + 1, 1)
         if self._at_rest is marker and not after:  # nothing of ours is on its way, and nobody else has come
-            through = self.through
-            commands_end = self.office.reader.position if through else marker.next_offset
+            self.telling.look()
+            commands_end = max(Position(marker).start, self.telling.reached)
             resting = Resting(self.marker_offset, ports.encode(marker), end, commands_end)
             await ports.store.rest(partition, self.office.settings.epoch, resting)
-            if through:  # the stored position passes the ends of transactions, too: the lag is 0
-                await self.office.reader.commit(commands_end, lazy=True)
 
     async def _answer(self, answers: list[Outgoing]) -> None:
         """Answers are soft: a lost one is asked for again. One that is too large goes alone, and is lost alone."""

@@ -7,7 +7,7 @@ import perdure as wf
 from perdure import testing
 from perdure.client.errors import HistoryIsFull
 from perdure.core import refusals
-from perdure.roles.orchestrator import tenure
+from perdure.roles.orchestrator import lengths
 
 app = wf.App()
 
@@ -19,7 +19,7 @@ def patient(ctx, count):
 
 
 def test_a_long_history_is_warned_of_once(monkeypatch):
-    monkeypatch.setattr(tenure, "HISTORY_EVENTS_WARN", 5)
+    monkeypatch.setattr(lengths, "HISTORY_EVENTS_WARN", 5)
     with structlog.testing.capture_logs() as lines, testing.engine(app) as env:
         env.schedule_new_workflow(patient, input=9, instance_id="p")
         for _ in range(8):
@@ -29,7 +29,7 @@ def test_a_long_history_is_warned_of_once(monkeypatch):
 
 
 def test_a_heavy_history_is_warned_of_once_and_ends_where_its_bytes_do(monkeypatch):
-    monkeypatch.setattr(tenure, "HISTORY_BYTES_WARN", 50)
+    monkeypatch.setattr(lengths, "HISTORY_BYTES_WARN", 50)
     monkeypatch.setattr(refusals, "HISTORY_BYTES_MAX", 91)
     with structlog.testing.capture_logs() as lines, testing.engine(app) as env:
         env.schedule_new_workflow(patient, input=99, instance_id="p")

@@ -1,4 +1,8 @@
-"""The group's stored positions: written together, the lazy ones about once a second."""
+"""The group's stored positions: written together, the lazy ones about once a second.
+
+The law: what waits is stored or dropped with its assignment. A store that failed leaves it waiting, under what is newer, for
+`waiting` counts as stored with those who ask (`KafkaMember.committed`), and they ask no more.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,7 @@ class Positions:
         self._store = store
         self._interval_s = interval_s
         self._waiting: dict[Place, Committed] = {}
+        self._assignment = 0
         self._turn = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -32,8 +37,7 @@ class Positions:
 
     def set_lazily(self, place: Place, committed: Committed) -> None:
         self._waiting[place] = committed
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._interval_s, self._start_flush)
+        self._store_later()
 
     async def set(self, place: Place, committed: Committed) -> None:
         """Returns when it is stored, together with all that wait. Later ones of a place replace earlier ones."""
@@ -46,12 +50,28 @@ class Positions:
                 self._timer.cancel()
                 self._timer = None
             if self._waiting:
-                storing, self._waiting = self._waiting, {}
-                await self._store(storing)
+                await self._store_waiting()
+
+    async def _store_waiting(self) -> None:
+        storing, self._waiting, assignment = self._waiting, {}, self._assignment
+        try:
+            await self._store(storing)
+        except NotAssigned:
+            raise
+        except PortError:
+            if assignment == self._assignment:
+                self._waiting = {**storing, **self._waiting}
+                self._store_later()
+            raise
+
+    def _store_later(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._interval_s, self._start_flush)
 
     def drop(self) -> None:
         """The partitions are another's: nothing may be stored any more."""
-        self._waiting.clear()
+        self._assignment += 1
+        self._waiting = {}
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -69,5 +89,6 @@ class Positions:
             pass  # whoever reads learns it by the revocation
         except PortError as error:
             log.warning(
-                "positions could not be stored: a successor reads again from the earlier ones", error=str(error)
+                "positions could not be stored, and will be: a successor would read again from the earlier ones",
+                error=str(error),
             )

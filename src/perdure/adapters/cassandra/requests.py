@@ -1,7 +1,8 @@
 """Statements out, answers in: the driver's callbacks become asyncio's futures.
 
 The law: the reactor's thread only notes what came; the event loop is woken once for all that came meanwhile, since each
-wake-up is a system call. A slot is held by a request in flight, not by whoever waits for it.
+wake-up is a system call. A slot is held by a request in flight, not by whoever waits for it; and what is in flight is bounded
+in bytes, too, so that large rows neither wait in the connection longer than a request may take nor fill the process.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ REQUEST_BYTES_MAX = 4_500
 """A request costs this process some 250 us and Cassandra more, a statement in one a seventh of that. Cassandra warns of
 unlogged batches of more partitions or more bytes, so these are its own bounds (docs/adr/0014)."""
 
+IN_FLIGHT_BYTES_MAX = 16 * 1024 * 1024
+"""Of requests begun; a larger one goes alone. A few of the largest rows keep a node busy, more would only wait for it."""
+
 Row = tuple[Any, ...]
 Answer = tuple[list[Row], bytes | None]
 """Rows, and the state that continues them."""
@@ -40,7 +44,9 @@ class Requests:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._slots = asyncio.Semaphore(driver.settings.in_flight)
-        self._came: deque[tuple[asyncio.Future[Answer], Any, Any, BaseException | None]] = deque()
+        self._bytes = 0
+        self._freed = asyncio.Event()
+        self._came: deque[tuple[asyncio.Future[Answer], int, Any, Any, BaseException | None]] = deque()
         self._woken = False
 
     def bound(self, query: str, *values: object) -> Any:
@@ -67,7 +73,7 @@ class Requests:
             if isinstance(statement, BatchStatement):
                 yield statement
                 continue
-            small.append((statement, sum(len(value) for value in statement.values if isinstance(value, bytes))))
+            small.append((statement, _bytes_of(statement)))
             if len(small) == REQUEST_STATEMENTS_MAX:
                 yield from self.batches(small, REQUEST_STATEMENTS_MAX, REQUEST_BYTES_MAX)
                 small = []
@@ -123,11 +129,12 @@ class Requests:
         for number, statement in enumerate(statements):
             if number % BURST == BURST - 1:
                 await asyncio.sleep(0)
-            await self._slots.acquire()
+            size = _bytes_of(statement)
+            await self._begin(size)
             if failed:
-                self._slots.release()
+                self._end(size)
                 break
-            future = self._send(statement, state)
+            future = self._send(statement, size, state)
             future.add_done_callback(look)
             futures.append(future)
         if futures:
@@ -138,21 +145,40 @@ class Requests:
                 raise unavailable(self._driver.settings, error) from error
         return [future.result() for future in futures]
 
-    def _send(self, statement: Any, state: bytes | None) -> asyncio.Future[Answer]:
+    async def _begin(self, size: int) -> None:
+        while self._bytes and self._bytes + size > IN_FLIGHT_BYTES_MAX:
+            self._freed.clear()
+            await self._freed.wait()
+        self._bytes += size
+        try:
+            await self._slots.acquire()
+        except BaseException:
+            self._free(size)
+            raise
+
+    def _end(self, size: int) -> None:
+        self._slots.release()
+        self._free(size)
+
+    def _free(self, size: int) -> None:
+        self._bytes -= size
+        self._freed.set()
+
+    def _send(self, statement: Any, size: int, state: bytes | None) -> asyncio.Future[Answer]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
         try:
             response = self._driver.session.execute_async(statement, paging_state=state)
         except Exception as error:  # noqa: BLE001 - a closed session, no host: told like an answer
-            self._slots.release()
+            self._end(size)
             future.set_exception(error)
             return future
 
         def came(rows: Any) -> None:
-            self._note(loop, (future, response, rows, None))
+            self._note(loop, (future, size, response, rows, None))
 
         def failed(error: BaseException) -> None:
-            self._note(loop, (future, response, None, error))
+            self._note(loop, (future, size, response, None, error))
 
         response.add_callbacks(came, failed)
         return future
@@ -170,11 +196,18 @@ class Requests:
     def _deliver(self) -> None:
         self._woken = False
         while self._came:
-            future, response, rows, error = self._came.popleft()
-            self._slots.release()
+            future, size, response, rows, error = self._came.popleft()
+            self._end(size)
             if future.done():
                 continue
             if error is not None:
                 future.set_exception(error)
             else:
                 future.set_result((rows or [], response._paging_state))
+
+
+def _bytes_of(statement: Any) -> int:
+    """Of its blobs: the rest of a row is small. Batches are made of what is small together."""
+    if isinstance(statement, BatchStatement):
+        return REQUEST_BYTES_MAX
+    return sum(len(value) for value in statement.values or () if isinstance(value, bytes))

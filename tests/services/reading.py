@@ -8,13 +8,15 @@ from perdure.ports.errors import Forbidden
 
 
 class MemoryGroups:
-    """`asked`: each question. `forbidden`: groups of which it tells nothing; `failure`: raised instead of an answer."""
+    """`asked`: each question. `forbidden`: groups of which it tells nothing; `failure`: raised instead of an answer.
+    `silent`, `silent_of`: no answer at all, to anything or about this group."""
 
     def __init__(self, log):
         self.asked = []
         self.forbidden = set()
         self.failure = None
         self.silent = False
+        self.silent_of = None
         self._log = log
 
     async def topics(self, prefix):
@@ -38,7 +40,7 @@ class MemoryGroups:
 
     async def _asking(self, what, *about):
         self.asked.append((what, *about))
-        if self.silent:
+        if self.silent or self.silent_of in about:
             await asyncio.Event().wait()
         if self.failure is not None:
             raise self.failure

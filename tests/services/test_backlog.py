@@ -136,5 +136,26 @@ async def test_nothing_is_told_while_the_log_does_not_answer_and_not_what_was_tr
     assert await watched.told()
 
 
+async def test_a_group_that_nobody_answers_for_takes_nothing_from_the_others(watched, monkeypatch):
+    monkeypatch.setattr(backlog, "ANSWER_SECONDS", 0.01)
+    whole = await watched.told()
+    watched.groups.silent_of = "perdure.activity-worker.mail"
+    mail = {place for place in whole if place[1] == "perdure.activity-worker.mail"}
+    assert len(mail) == 2
+    assert (await watched.told()).keys() == whole.keys() - mail
+    watched.groups.silent_of = None
+    assert await watched.told() == whole
+
+
+async def test_a_queue_that_is_deleted_is_forgotten_at_the_next_look_and_members_are_told_meanwhile(watched):
+    whole = await watched.told()
+    del watched.log.broker._topics[MAIL]
+    found = await watched.told()
+    assert ("members", "perdure.activity-worker") in found
+    assert ("lag_records", "perdure.activity-worker") not in found
+    again = await watched.told()
+    assert again.keys() == {place for place in whole if place[1] == "perdure.activity-worker"}
+
+
 async def test_a_log_of_one_process_tells_nothing(world):
     assert await Backlog(world.ports.log, TOPICS, None).samples() == []

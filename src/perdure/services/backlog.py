@@ -12,8 +12,8 @@ those of transactions, too: the end of a commit takes an offset, which idle work
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Awaitable, Mapping
+from typing import Final, TypeVar
 
 import structlog
 
@@ -30,11 +30,13 @@ __all__ = ["LOOK_SECONDS", "Backlog"]
 
 log = structlog.get_logger("perdure.service")
 
+T = TypeVar("T")
+
 LOOK_SECONDS: Final = 10.0
 """Below Prometheus' usual 15: each of its questions finds a new answer, and several of them together one."""
 
-ANSWER_SECONDS: Final = 2.0
-"""For one look: metrics are given without rather than not."""
+ANSWER_SECONDS: Final = 1.5
+"""For each question, of which four at most are asked one after the other: Prometheus waits ten seconds."""
 
 QUEUES_SECONDS: Final = 120.0
 """Until a queue that was added is known: which there are is told by a list of all topics."""
@@ -61,62 +63,65 @@ class Backlog:
             now = asyncio.get_running_loop().time()
             if now - self._looked >= LOOK_SECONDS:
                 self._looked = now
-                self._found = await self._look_in_time(self._groups, now)
+                self._found = await self._look(self._groups, now)
         return self._found
-
-    async def _look_in_time(self, groups: Groups, now: float) -> list[Sample]:
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await self._look(groups, now)
-        except (PortError, TimeoutError) as error:
-            reason = str(error) or "no answer in time"
-            log.info("metrics are given without what waits in queues", reason=reason)
-            return []
 
     async def _look(self, groups: Groups, now: float) -> list[Sample]:
         if now - self._listed >= QUEUES_SECONDS:
-            self._queues = await _queues(groups, self._topics)
-            self._listed = now
-        queues, subscriptions = self._queues, await self._subscriptions()
-        bounds = await groups.bounds(list(queues.values()))
+            listed = await self._answer("task queues", _queues(groups, self._topics))
+            if listed is not None:
+                self._queues, self._listed = listed, now
+        subscriptions = await self._answer(self._topics.subscriptions, self._subscriptions()) or []
+        queues = self._queues
         told = await asyncio.gather(
-            *(self._lag(groups, group, topic, bounds) for group, topic in queues.items()),
-            *(self._members(groups, group) for group in [*queues, *subscriptions]),
+            self._lags(groups, queues), *(self._members(groups, group) for group in [*queues, *subscriptions])
         )
-        return [sample for sample in told if sample is not None]
+        return [sample for some in told for sample in some]
 
     async def _subscriptions(self) -> list[str]:
         """Groups of those that are declared. The topic is read again when it has got longer."""
-        try:
-            _, end = await self._log.bounds(self._topics.subscriptions, 0)
-            if end != self._register.end:
-                self._register = await read_register(self._log, self._topics)
-        except (TopicMissing, Forbidden) as error:
-            self._tell(self._topics.subscriptions, error)
-            return []
+        _, end = await self._log.bounds(self._topics.subscriptions, 0)
+        if end != self._register.end:
+            self._register = await read_register(self._log, self._topics)
         return [group_of_subscription(self._topics, name) for name in sorted(self._register.declared)]
+
+    async def _lags(self, groups: Groups, queues: Mapping[str, str]) -> list[Sample]:
+        bounds = await self._answer("task queues", groups.bounds(list(queues.values())))
+        if bounds is None:
+            return []
+        told = await asyncio.gather(*(self._lag(groups, group, topic, bounds) for group, topic in queues.items()))
+        return [sample for some in told for sample in some]
 
     async def _lag(
         self, groups: Groups, group: str, topic: str, bounds: Mapping[Place, tuple[int, int]]
-    ) -> Sample | None:
-        try:
-            stored = await groups.stored(group, topic)
-        except Forbidden as error:
-            self._tell(group, error)
-            return None
+    ) -> list[Sample]:
+        stored = await self._answer(group, groups.stored(group, topic))
+        if stored is None:
+            return []
         behind = (
             max(0, end - max(start, stored.get(number, start)))
             for (name, number), (start, end) in bounds.items()
             if name == topic
         )
-        return Sample("perdure_group_lag_records", sum(behind), (group,))
+        return [Sample("perdure_group_lag_records", sum(behind), (group,))]
 
-    async def _members(self, groups: Groups, group: str) -> Sample | None:
+    async def _members(self, groups: Groups, group: str) -> list[Sample]:
+        found = await self._answer(group, groups.members(group))
+        return [] if found is None else [Sample("perdure_group_members", found, (group,))]
+
+    async def _answer(self, what: str, question: Awaitable[T]) -> T | None:
+        """None where there is none: what does not answer takes nothing away from the others."""
         try:
-            return Sample("perdure_group_members", await groups.members(group), (group,))
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await question
         except Forbidden as error:
-            self._tell(group, error)
-            return None
+            self._tell(what, error)
+        except TopicMissing as error:
+            self._listed = -float("inf")
+            self._tell(what, error)
+        except (PortError, TimeoutError) as error:
+            log.info("not among the metrics this time", what=what, reason=str(error) or "no answer in time")
+        return None
 
     def _tell(self, what: str, error: PortError) -> None:
         """Once of each: a namespace whose rights are those of an earlier release works without."""

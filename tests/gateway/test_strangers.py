@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import errno
 import json
+import os
+import socket
 import ssl
 
 import httpx
@@ -15,6 +17,7 @@ from perdure.core.limits import GATEWAY_CONNECTIONS_MAX, GATEWAY_STRANGERS_MAX
 from perdure.gateway import acceptor, connections
 from perdure.gateway.connections import Connection, Connections
 from perdure.gateway.http import create_app
+from perdure.gateway.protocol import GatewayProtocol
 from perdure.gateway.server import GatewayServer
 from perdure.gateway.settings import GatewaySettings
 from tests.brokers.certificates import Authority
@@ -110,6 +113,19 @@ async def ended(reader):
     return came
 
 
+def silent_after_handshake(server, trusting):
+    """A peer that answers nothing until the connection is gone: what comes is read below its TLS."""
+    with (
+        socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), DEADLINE_SECONDS) as raw,
+        trusting.wrap_socket(raw, server_hostname="127.0.0.1") as peer,
+        socket.socket(fileno=os.dup(peer.fileno())) as below,
+        contextlib.suppress(ConnectionError),
+    ):
+        below.settimeout(DEADLINE_SECONDS)
+        while below.recv(65_536):
+            pass
+
+
 @pytest.mark.parametrize(
     "sent",
     [b"", GET, START + b"dapr-api-token: no\r\n\r\n{", b"GET /healthz HTTP/1.1\r\nhost: g\r\n\r\n"],
@@ -150,6 +166,30 @@ async def test_handshakes_that_do_not_end_shut_nobody_out(serving, peers, places
         readers = [(await peers(server))[0] for _ in range(20)]
         assert await status_of(server, verify=trusting) == 200
         await ended(readers[0])
+
+
+async def test_who_is_let_go_in_the_turn_its_handshake_ends_leaves_nothing_behind(
+    serving, peers, tmp_path, monkeypatch
+):
+    authority = Authority(tmp_path)
+    made = authority.issue("gateway")
+    trusting = ssl.create_default_context(cafile=authority.file)
+    let_go, connection_made = [], GatewayProtocol.connection_made
+
+    def let_go_before(protocol, transport):
+        if not let_go:
+            let_go.append(protocol._connection)
+            protocol._connection.leave()
+            protocol._connection.let_go()
+        connection_made(protocol, transport)
+
+    monkeypatch.setattr(GatewayProtocol, "connection_made", let_go_before)
+    async with serving(certificate_file=made.certificate, key_file=made.key) as server:
+        await asyncio.to_thread(silent_after_handshake, server, trusting)
+        for _ in range(3):
+            assert await status_of(server, verify=trusting) == 200
+        assert let_go
+        assert server._server.acceptor.connections.strangers == 0
 
 
 async def test_a_handshake_that_does_not_end_is_given_up(serving, peers, tmp_path):

@@ -10,107 +10,19 @@ import os
 import socket
 import ssl
 
-import httpx
 import pytest
 
 from perdure.core.limits import GATEWAY_CONNECTIONS_MAX, GATEWAY_STRANGERS_MAX
 from perdure.gateway import acceptor, connections
 from perdure.gateway.connections import Connection, Connections
-from perdure.gateway.http import create_app
 from perdure.gateway.protocol import GatewayProtocol
-from perdure.gateway.server import GatewayServer
-from perdure.gateway.settings import GatewaySettings
 from tests.brokers.certificates import Authority
-from tests.client.fake_transport import snapshot
-
-TOKEN = "t" * 32
-GET = b"GET /v1/instances/i1 HTTP/1.1\r\nhost: g\r\n"
-START = b"POST /v1/workflows/order/start HTTP/1.1\r\nhost: g\r\ncontent-length: 1000\r\n"
-RIGHT = b"dapr-api-token: " + TOKEN.encode() + b"\r\n"
-DEADLINE_SECONDS = 20
-LONG, SHORT = 3_600, 0.3
-
-
-@pytest.fixture(scope="module")
-def guarded_app(client):
-    return create_app(client, settings=GatewaySettings(api_token=TOKEN))  # building one takes longer than a test
-
-
-@pytest.fixture
-def serving(guarded_app, client, transport):
-    client.transport = transport
-
-    @contextlib.asynccontextmanager
-    async def serving(**settings):
-        patient = {"port": 0, "api_token": TOKEN, "head_seconds": LONG, "body_seconds": LONG}
-        server = GatewayServer(guarded_app, GatewaySettings(**patient | settings))
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            await server.start()
-            try:
-                yield server
-            finally:
-                await server.stop()
-
-    return serving
-
-
-@pytest.fixture
-async def peers():
-    """`connect(server, sent)` opens a connection, sends that and gives its reader and writer; all are closed at the end."""
-    opened = []
-
-    async def connect(server, sent=b"", **how):
-        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]), **how)
-        opened.append(writer)
-        writer.write(sent)
-        await writer.drain()
-        return reader, writer
-
-    yield connect
-    for writer in opened:
-        writer.close()
-    for writer in opened:
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+from tests.gateway.conftest import DEADLINE_SECONDS, GET, RIGHT, SHORT, START, ended, first_line, status_of
 
 
 @pytest.fixture
 def places(monkeypatch):
     monkeypatch.setattr(connections, "GATEWAY_STRANGERS_MAX", 5)
-
-
-@pytest.fixture
-def held(transport, monkeypatch):
-    """Long polls wait until `held.release` is set; `held.asked` is released by each."""
-
-    class Held:
-        asked, release = asyncio.Semaphore(0), asyncio.Event()
-
-    async def inspect(*_, **__):
-        Held.asked.release()
-        await Held.release.wait()
-        return snapshot("i1")
-
-    monkeypatch.setattr(transport, "inspect", inspect)
-    return Held
-
-
-async def status_of(server, token=TOKEN, **how):
-    async with httpx.AsyncClient(base_url=server.url, trust_env=False, **how) as http:
-        return (await http.get("/v1/instances/i1", headers={"dapr-api-token": token})).status_code
-
-
-async def first_line(reader):
-    return (await reader.readline()).split()[1]
-
-
-async def ended(reader):
-    """The peer's end of the connection, by FIN or RST; what came before it."""
-    came = b""
-    with contextlib.suppress(ConnectionError):
-        while more := await reader.read(65_536):
-            came += more
-    return came
 
 
 def silent_after_handshake(server, trusting):

@@ -165,6 +165,19 @@ async def test_who_waits_for_us_is_not_slow(serving, peers, held):
         assert await first_line(reader) == b"200"
 
 
+@pytest.mark.parametrize("right", [RIGHT, b""], ids=["with-a-token", "without"])
+async def test_a_body_with_two_ends_is_read_by_neither(serving, peers, transport, right):
+    async with serving() as server:
+        head = (
+            b"POST /v1/workflows/order/start HTTP/1.1\r\nhost: g\r\ncontent-length: 0\r\ntransfer-encoding: chunked\r\n"
+        )
+        reader, _ = await peers(server, head + right + b"\r\n2\r\n{}\r\n0\r\n\r\n" + GET + RIGHT + b"\r\n")
+        head, _, body = (await ended(reader)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert json.loads(body)["errorCode"] == "ERR_MALFORMED_REQUEST"
+        assert not transport.sent
+
+
 async def test_a_known_connection_too_many_is_told_so(serving, peers, monkeypatch):
     monkeypatch.setattr(connections, "GATEWAY_CONNECTIONS_MAX", 3)
     async with serving() as server:

@@ -10,7 +10,7 @@
    whoever guesses tokens, or a web page that tries, slows down nobody who may ask from the same address.
 4. The number of requests that are answered at once, of known connections and of bytes in bodies. Probes are answered in
    any case, and take nobody's place.
-5. The body's size, counted as it comes.
+5. The body's size, counted as it comes. Its length is said in one way only.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Gate:
             return
         headers = Headers(scope=scope)
         try:
+            _check_framing(headers)
             scope = {**scope, "path": _routable(scope)}
             guarded = scope["path"] not in OPEN_PATHS
             if guarded:
@@ -171,6 +172,15 @@ def _busy(why: str) -> Problem:
     problem = Problem(503, "ERR_GATEWAY_BUSY", f"{why}; ask again, or start another gateway")
     problem.headers = {"Retry-After": str(GATEWAY_BODY_WAIT_SECONDS)}
     return problem
+
+
+def _check_framing(headers: Headers) -> None:
+    """One way to tell where the body ends: with two, what is before us may have read the other one."""
+    if "transfer-encoding" in headers and "content-length" in headers:
+        text = "Content-Length beside Transfer-Encoding: send one of them"
+        problem = Problem(400, "ERR_MALFORMED_REQUEST", text)
+        problem.headers = {"Connection": "close"}  # what comes after its head is nobody's request
+        raise problem
 
 
 def _routable(scope: Mapping[str, bytes]) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from perdure.core.replies import Reply
 from perdure.gateway import bodies as bodies_module
-from perdure.gateway.bodies import Bodies, NoRoom
+from perdure.gateway.bodies import Bodies, NoRoom, Room
 from perdure.gateway.http import create_app
 from perdure.gateway.settings import GatewaySettings
 from tests.gateway.conftest import URL
@@ -60,6 +60,32 @@ async def test_bodies_beyond_the_room_for_them_are_told_to_come_back(client, hel
         held.release.set()
         assert [(await each).status_code for each in asked] == [202, 202]
         assert (await http.post(START, content=body or stream())).status_code == 202
+
+
+async def test_small_bodies_in_chunks_take_no_more_room_than_they_have_bytes(client, held):
+    async def small():
+        yield b'"'
+        yield b'x"'
+
+    async with asyncio.timeout(20), gateway(client) as http:
+        asked = []
+        for _ in range(9):
+            asked.append(asyncio.create_task(http.post(START, content=small())))
+            await held.asked.acquire()
+        held.release.set()
+        assert [(await each).status_code for each in asked] == [202] * 9
+
+
+def test_what_a_whole_body_did_not_need_is_given_back_once():
+    bodies = Bodies(10)
+    bodies._held = 10
+    room = Room(bodies, 10)
+    for size in (3, 3, 7):
+        room.keep(size)
+        assert bodies._held == 3
+    for _ in range(2):
+        room.give_back()
+        assert bodies._held == 0
 
 
 async def test_a_body_that_waits_is_taken_once_another_is_answered(client, held, monkeypatch):

@@ -6,69 +6,18 @@ import asyncio
 import contextlib
 import errno
 import json
+import os
+import socket
 import ssl
 
-import httpx
 import pytest
 
 from perdure.core.limits import GATEWAY_CONNECTIONS_MAX, GATEWAY_STRANGERS_MAX
 from perdure.gateway import acceptor, connections
 from perdure.gateway.connections import Connection, Connections
-from perdure.gateway.http import create_app
-from perdure.gateway.server import GatewayServer
-from perdure.gateway.settings import GatewaySettings
+from perdure.gateway.protocol import GatewayProtocol
 from tests.brokers.certificates import Authority
-from tests.client.fake_transport import snapshot
-
-TOKEN = "t" * 32
-GET = b"GET /v1/instances/i1 HTTP/1.1\r\nhost: g\r\n"
-START = b"POST /v1/workflows/order/start HTTP/1.1\r\nhost: g\r\ncontent-length: 1000\r\n"
-RIGHT = b"dapr-api-token: " + TOKEN.encode() + b"\r\n"
-DEADLINE_SECONDS = 20
-LONG, SHORT = 3_600, 0.3
-
-
-@pytest.fixture(scope="module")
-def guarded_app(client):
-    return create_app(client, settings=GatewaySettings(api_token=TOKEN))  # building one takes longer than a test
-
-
-@pytest.fixture
-def serving(guarded_app, client, transport):
-    client.transport = transport
-
-    @contextlib.asynccontextmanager
-    async def serving(**settings):
-        patient = {"port": 0, "api_token": TOKEN, "head_seconds": LONG, "body_seconds": LONG}
-        server = GatewayServer(guarded_app, GatewaySettings(**patient | settings))
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            await server.start()
-            try:
-                yield server
-            finally:
-                await server.stop()
-
-    return serving
-
-
-@pytest.fixture
-async def peers():
-    """`connect(server, sent)` opens a connection, sends that and gives its reader and writer; all are closed at the end."""
-    opened = []
-
-    async def connect(server, sent=b"", **how):
-        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]), **how)
-        opened.append(writer)
-        writer.write(sent)
-        await writer.drain()
-        return reader, writer
-
-    yield connect
-    for writer in opened:
-        writer.close()
-    for writer in opened:
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+from tests.gateway.conftest import DEADLINE_SECONDS, GET, RIGHT, SHORT, START, ended, first_line, status_of
 
 
 @pytest.fixture
@@ -76,38 +25,17 @@ def places(monkeypatch):
     monkeypatch.setattr(connections, "GATEWAY_STRANGERS_MAX", 5)
 
 
-@pytest.fixture
-def held(transport, monkeypatch):
-    """Long polls wait until `held.release` is set; `held.asked` is released by each."""
-
-    class Held:
-        asked, release = asyncio.Semaphore(0), asyncio.Event()
-
-    async def inspect(*_, **__):
-        Held.asked.release()
-        await Held.release.wait()
-        return snapshot("i1")
-
-    monkeypatch.setattr(transport, "inspect", inspect)
-    return Held
-
-
-async def status_of(server, token=TOKEN, **how):
-    async with httpx.AsyncClient(base_url=server.url, trust_env=False, **how) as http:
-        return (await http.get("/v1/instances/i1", headers={"dapr-api-token": token})).status_code
-
-
-async def first_line(reader):
-    return (await reader.readline()).split()[1]
-
-
-async def ended(reader):
-    """The peer's end of the connection, by FIN or RST; what came before it."""
-    came = b""
-    with contextlib.suppress(ConnectionError):
-        while more := await reader.read(65_536):
-            came += more
-    return came
+def silent_after_handshake(server, trusting):
+    """A peer that answers nothing until the connection is gone: what comes is read below its TLS."""
+    with (
+        socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), DEADLINE_SECONDS) as raw,
+        trusting.wrap_socket(raw, server_hostname="127.0.0.1") as peer,
+        socket.socket(fileno=os.dup(peer.fileno())) as below,
+        contextlib.suppress(ConnectionError),
+    ):
+        below.settimeout(DEADLINE_SECONDS)
+        while below.recv(65_536):
+            pass
 
 
 @pytest.mark.parametrize(
@@ -150,6 +78,30 @@ async def test_handshakes_that_do_not_end_shut_nobody_out(serving, peers, places
         readers = [(await peers(server))[0] for _ in range(20)]
         assert await status_of(server, verify=trusting) == 200
         await ended(readers[0])
+
+
+async def test_who_is_let_go_in_the_turn_its_handshake_ends_leaves_nothing_behind(
+    serving, peers, tmp_path, monkeypatch
+):
+    authority = Authority(tmp_path)
+    made = authority.issue("gateway")
+    trusting = ssl.create_default_context(cafile=authority.file)
+    let_go, connection_made = [], GatewayProtocol.connection_made
+
+    def let_go_before(protocol, transport):
+        if not let_go:
+            let_go.append(protocol._connection)
+            protocol._connection.leave()
+            protocol._connection.let_go()
+        connection_made(protocol, transport)
+
+    monkeypatch.setattr(GatewayProtocol, "connection_made", let_go_before)
+    async with serving(certificate_file=made.certificate, key_file=made.key) as server:
+        await asyncio.to_thread(silent_after_handshake, server, trusting)
+        for _ in range(3):
+            assert await status_of(server, verify=trusting) == 200
+        assert let_go
+        assert server._server.acceptor.connections.strangers == 0
 
 
 async def test_a_handshake_that_does_not_end_is_given_up(serving, peers, tmp_path):
@@ -211,6 +163,19 @@ async def test_who_waits_for_us_is_not_slow(serving, peers, held):
         await ended((await peers(server, START + b"dapr-api-token: no\r\n\r\n"))[0])
         held.release.set()
         assert await first_line(reader) == b"200"
+
+
+@pytest.mark.parametrize("right", [RIGHT, b""], ids=["with-a-token", "without"])
+async def test_a_body_with_two_ends_is_read_by_neither(serving, peers, transport, right):
+    async with serving() as server:
+        head = (
+            b"POST /v1/workflows/order/start HTTP/1.1\r\nhost: g\r\ncontent-length: 0\r\ntransfer-encoding: chunked\r\n"
+        )
+        reader, _ = await peers(server, head + right + b"\r\n2\r\n{}\r\n0\r\n\r\n" + GET + RIGHT + b"\r\n")
+        head, _, body = (await ended(reader)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert json.loads(body)["errorCode"] == "ERR_MALFORMED_REQUEST"
+        assert not transport.sent
 
 
 async def test_a_known_connection_too_many_is_told_so(serving, peers, monkeypatch):

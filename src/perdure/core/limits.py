@@ -156,6 +156,9 @@ GATEWAY_REQUESTS_MAX: Final = 1_000
 GATEWAY_BODY_WAIT_SECONDS: Final = 1
 """That a request whose body finds no room waits for others to be answered; then it is told to come back."""
 
+GATEWAY_READ_BYTES_MIN: Final = 64 * 1024
+"""Of its answer, that a caller reads in the time that a body has; one that reads less is cut off."""
+
 GATEWAY_CONNECTIONS_MAX: Final = 2_000
 """Connections to a gateway whose latest request had a right to be asked, idle ones too: as many again as it answers at once. One more gets 503."""
 

@@ -85,10 +85,17 @@ class Acceptor:
             )
         except OSError:  # the handshake failed, or took too long: the peer's affair
             return False
+        except asyncio.CancelledError:
+            # The handshake may have ended in the turn in which it was let go. asyncio then asks the peer to close, too, and
+            # waits for that; its protocol's way ends it now, whatever the peer does.
+            connection.let_go()
+            raise
         return True
 
     def _welcomed(self, accepted: socket.socket, connection: Connection, task: asyncio.Task[bool]) -> None:
         self._welcoming.discard(task)
         if task.cancelled() or not task.result():
             connection.leave()
+            # A transport that was made has closed it by now. Closed under a living one, its number would stay in the selector,
+            # and whoever got that number next would not be heard.
             accepted.close()

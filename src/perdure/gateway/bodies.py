@@ -7,7 +7,7 @@ from collections import deque
 
 from perdure.core.limits import GATEWAY_BODY_WAIT_SECONDS
 
-__all__ = ["Bodies", "NoRoom"]
+__all__ = ["Bodies", "NoRoom", "Room"]
 
 
 class NoRoom(Exception):
@@ -58,3 +58,20 @@ class Bodies:
             size, turn = self._waiting.popleft()
             self._held += size
             turn.set_result(None)
+
+
+class Room:
+    """What one body has taken of it. One that comes in chunks takes as much as any may have, until its end is there."""
+
+    def __init__(self, bodies: Bodies, size: int) -> None:
+        self._bodies = bodies
+        self._size = size
+
+    def keep(self, size: int) -> None:
+        """The body is whole, and has `size` bytes: what is over is others' from now on."""
+        if size < self._size:
+            self._bodies.give_back(self._size - size)
+            self._size = size
+
+    def give_back(self) -> None:
+        self.keep(0)

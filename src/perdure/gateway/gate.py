@@ -10,7 +10,7 @@
    whoever guesses tokens, or a web page that tries, slows down nobody who may ask from the same address.
 4. The number of requests that are answered at once, of known connections and of bytes in bodies. Probes are answered in
    any case, and take nobody's place.
-5. The body's size, counted as it comes.
+5. The body's size, counted as it comes. Its length is said in one way only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from perdure.client.http_transport import API_TOKEN_HEADER
 from perdure.core.limits import GATEWAY_BODY_WAIT_SECONDS, GATEWAY_CONNECTIONS_MAX, GATEWAY_REQUESTS_MAX
-from perdure.gateway.bodies import Bodies, NoRoom
+from perdure.gateway.bodies import Bodies, NoRoom, Room
 from perdure.gateway.callers import Caller
 from perdure.gateway.connections import CONNECTION
 from perdure.gateway.problems import Problem, answer
@@ -58,6 +58,7 @@ class Gate:
             return
         headers = Headers(scope=scope)
         try:
+            _check_framing(headers)
             scope = {**scope, "path": _routable(scope)}
             guarded = scope["path"] not in OPEN_PATHS
             if guarded:
@@ -71,16 +72,17 @@ class Gate:
         if guarded:
             await self._answer(scope, receive, send, size)
         else:
-            await self._app(scope, self._counted(receive), send)
+            await self._app(scope, self._counted(receive, Room(self._bodies, 0)), send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, size: int) -> None:
         self._under_way += 1
         try:
             await self._bodies.take(size)
+            room = Room(self._bodies, size)
             try:
-                await self._app(scope, self._counted(receive), send)
+                await self._app(scope, self._counted(receive, room), send)
             finally:
-                self._bodies.give_back(size)
+                room.give_back()
         except NoRoom:
             await answer(_busy("the bodies of others take all the room there is"))(scope, receive, send)
         finally:
@@ -144,7 +146,7 @@ class Gate:
         if connection is not None and not connection.become_known():
             raise _busy(f"{GATEWAY_CONNECTIONS_MAX:,} connections are open: close those that are idle")
 
-    def _counted(self, receive: Receive) -> Receive:
+    def _counted(self, receive: Receive, room: Room) -> Receive:
         received, whole = 0, False
 
         async def counted() -> Message:
@@ -156,6 +158,8 @@ class Gate:
             if received > self._body_bytes_max:
                 raise self._too_large()
             whole = not message.get("more_body", False)
+            if whole:
+                room.keep(received)
             return message
 
         return counted
@@ -171,6 +175,15 @@ def _busy(why: str) -> Problem:
     problem = Problem(503, "ERR_GATEWAY_BUSY", f"{why}; ask again, or start another gateway")
     problem.headers = {"Retry-After": str(GATEWAY_BODY_WAIT_SECONDS)}
     return problem
+
+
+def _check_framing(headers: Headers) -> None:
+    """One way to tell where the body ends: with two, what is before us may have read the other one."""
+    if "transfer-encoding" in headers and "content-length" in headers:
+        text = "Content-Length beside Transfer-Encoding: send one of them"
+        problem = Problem(400, "ERR_MALFORMED_REQUEST", text)
+        problem.headers = {"Connection": "close"}  # what comes after its head is nobody's request
+        raise problem
 
 
 def _routable(scope: Mapping[str, bytes]) -> str:

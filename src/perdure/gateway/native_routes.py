@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request
 from perdure.client.wire import instance_body
 from perdure.core.replies import InstanceSnapshot
 from perdure.gateway.descriptions import JSON_BODY, errors
+from perdure.gateway.leaving import while_there
 from perdure.gateway.models import Done, History, Instance, InstancePage, ListQuery, Moment, StartAnswer
 from perdure.gateway.parameters import CommandId, EventName, InstanceId, RequestedBy, WorkflowName
 from perdure.gateway.use_cases import UseCases
@@ -90,12 +91,13 @@ def _add_reads(router: APIRouter, cases: UseCases) -> None:
 
     @router.get("/instances/{instance_id:segment}/wait", responses=errors(400, 404, 408))
     async def wait(
+        request: Request,
         instance_id: InstanceId,
         until: Literal["started", "completed"] = "completed",
         timeout: Annotated[float, Query(ge=0, le=WAIT_SECONDS_MAX, allow_inf_nan=False, description="Seconds.")] = 30,  # noqa: ASYNC109
     ) -> Instance:
         """Wait until it has started or ended (completed, failed or terminated); 408 if that takes longer: ask again."""
-        return _shown(await cases.wait(instance_id, until, timeout))
+        return _shown(await while_there(request, cases.wait(instance_id, until, timeout)))
 
 
 def _add_commands(router: APIRouter, cases: UseCases) -> None:

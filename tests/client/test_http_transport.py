@@ -25,6 +25,7 @@ from perdure.core.commands import (
     TerminateWorkflow,
 )
 from perdure.core.events import ActivityScheduled, CarriedChild, RetrySpec, WorkflowStarted
+from perdure.gateway import readiness
 from perdure.gateway.http import create_app
 from perdure.gateway.server import GatewayServer
 from perdure.gateway.settings import GatewaySettings
@@ -161,11 +162,15 @@ async def test_a_history_comes_back_as_events(engine, transport):
     assert await transport.history("i1") == engine.events["i1"]
 
 
-async def test_a_gateway_without_its_engine_is_told_so(engine, transport):
+async def test_a_gateway_without_its_engine_is_told_so(engine, monkeypatch):
+    monkeypatch.setattr(readiness, "SHARED_SECONDS", 0)
+    asked = create_app(behind, settings=GatewaySettings(api_token=None))  # nobody else's answer holds there
+    transport = over_http(httpx.ASGITransport(asked))
     await transport.check()
     engine.raises = StoreUnavailable("the store is down")
     with pytest.raises(EngineUnavailable, match="the store is down"):
         await transport.check()
+    await transport.close()
 
 
 async def test_no_gateway_at_all_is_told_at_once():

@@ -8,6 +8,7 @@ start_checks.py   settings of topics under which a service does not start
 settings.py       what the environment tells, and what to do about what it tells wrongly
 probes.py         /healthz, /readyz and /metrics
 samples.py        what the roles count, as Prometheus reads it
+backlog.py        what waits for services that may not be there, as orchestrators tell it
 hash_seed.py      the same order of sets in every process
 library_logs.py   what the libraries log, in the form of our own
 layout.py         what bootstrap recorded of a namespace, compared at every start
@@ -16,4 +17,8 @@ bootstrapping.py  bootstrap from settings, over ports that it opens
 kafka_topics.py   topics as Kafka has them: copies and settings
 keyspace.py       copies of the keyspace, compared
 plan.py           what `perdure bootstrap --print` tells those who own the clusters
+grants.py         the same for Cassandra, table by table
+growth.py         `perdure grow`: more partitions
+restoration.py    `perdure restore`: after a log was lost
+upgrade.py        `perdure upgrade`: the namespace's write version
 """

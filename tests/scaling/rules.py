@@ -16,11 +16,9 @@ from tests.deploy.renderer import rendered
 from tests.deploy.value_sets import LEAST, over
 
 PARTITIONS = 4
-LAG_OF_AN_ORCHESTRATOR, LAG_OF_A_WORKER, LAG_OF_A_TIMER = (
-    40,
-    10,
-    20,
-)  # far less than the chart's defaults: a test has no 10,000 commands
+LAG_OF_AN_ORCHESTRATOR = 40  # these far less than the chart's defaults: a test has no 10,000 commands
+LAG_OF_A_WORKER = 10
+LAG_OF_A_TIMER = 20
 COOLDOWN_SECONDS = 3
 TOLERANCE = 0.1
 """Of Kubernetes' autoscaler: a need that differs by no more from what runs changes nothing."""

@@ -80,5 +80,5 @@ class Ground:
 
     async def _drop_keyspace(self) -> None:
         driver = await cassandra.open_driver(cassandra_settings(self.settings(self._keyspace)))
-        await asyncio.to_thread(driver.session.execute, f"DROP KEYSPACE {self._keyspace}")
+        await asyncio.to_thread(driver.session.execute, f"DROP KEYSPACE {self._keyspace}", timeout=60)
         await driver.close()

@@ -19,6 +19,7 @@ hints_directory: {data}/hints
 cdc_raw_directory: {data}/cdc_raw
 commitlog_sync: periodic
 commitlog_sync_period: 10000ms
+auto_snapshot: false
 endpoint_snitch: SimpleSnitch
 seed_provider:
   - class_name: org.apache.cassandra.locator.SimpleSeedProvider

@@ -34,10 +34,14 @@ class Follower:
         self._thread.start()
         self._ready.result(CAUGHT_UP_SECONDS)
 
-    def catch_up(self, seconds=CAUGHT_UP_SECONDS):
-        """Returns when everything that is committed now has been read. Raises what ended the follower."""
+    def raise_failure(self):
+        """What ended the follower, if anything has: its records are not all there is then."""
         if self.failure is not None:
             raise self.failure
+
+    def catch_up(self, seconds=CAUGHT_UP_SECONDS):
+        """Returns when everything that is committed now has been read. Raises what ended the follower."""
+        self.raise_failure()
         asyncio.run_coroutine_threadsafe(self._catch_up(seconds), self._loop).result(seconds + 10)
 
     def stop(self):
@@ -87,8 +91,7 @@ class Follower:
         end = self._loop.time() + seconds
         wanted = await self._consumer.end_offsets(self._places)
         while True:
-            if self.failure is not None:
-                raise self.failure
+            self.raise_failure()
             behind = [place for place in self._places if await self._consumer.position(place) < wanted[place]]
             if not behind:
                 return

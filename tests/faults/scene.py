@@ -84,7 +84,8 @@ class Scene(Fleet):
     # -- watching ---------------------------------------------------------------------------------------------
 
     def facts(self):
-        """The history so far. Decoded once, for whoever waits asks often."""
+        """The history so far. Decoded once, for whoever waits asks often. Raises what ended the follower."""
+        self._follower.raise_failure()
         for record in self._follower.records[f"{self.namespace}.history"][len(self._facts) :]:
             new = fact(record)
             self._facts.append(new)

@@ -29,9 +29,9 @@ from perdure.adapters.kafka.errors import forbidden, refused, topic_missing, unr
 from perdure.adapters.kafka.records import Place
 from perdure.adapters.kafka.refusals import why_refused
 from perdure.adapters.kafka.settings import KafkaSettings
-from perdure.ports.errors import Forbidden
+from perdure.ports.errors import Forbidden, LogUnavailable
 
-__all__ = ["FETCH_BYTES_MAX", "FETCH_ONE_BYTES", "READ_COMMITTED", "Connection"]
+__all__ = ["FETCH_BYTES_MAX", "FETCH_ONE_BYTES", "READ_COMMITTED", "Connection", "leader_of"]
 
 READ_COMMITTED = 1
 EARLIEST, LATEST = -2, -1
@@ -39,11 +39,16 @@ FETCH_BYTES_MAX = 8 * 1024 * 1024  # of one answer; a larger first batch comes w
 FETCH_ONE_BYTES = 16 * 1024  # where one record is wanted
 LEADER_POLL_SECONDS = 0.02
 LEADER_POLL_SECONDS_MAX = 0.3
+METADATA_SECONDS_MAX = 1.0  # a client that was closed meanwhile never tells
 COMMIT_POLL_SECONDS = 0.001
 
 
 class Connection:
-    """A client that is connected at first use. Topics that it has seen keep their partition count."""
+    """A client that is connected at first use. Topics that it has seen keep their partition count.
+
+    The law: a client that has not answered in time is never asked again. It may wait for a server that is gone, and then
+    nothing but another client helps.
+    """
 
     def __init__(self, settings: KafkaSettings) -> None:
         self.settings = settings
@@ -130,25 +135,34 @@ class Connection:
         """(record batches, aborted transactions, last stable offset). Raises OffsetOutOfRangeError."""
         wanted = [(topic, [(partition, offset, bytes_max)])]
         request = FetchRequest(0, 0, bytes_max, READ_COMMITTED, wanted, rack_id="")
-        async with self.patience():
-            while True:
-                answer = await self._ask(topic, partition, request)
-                _number, _error, _highwater, stable, *middle, batches = answer.topics[0][1][0]
-                if stable >= self._committed.get((topic, partition), 0):
-                    break
-                await asyncio.sleep(COMMIT_POLL_SECONDS)
+        until = self._until()
+        while True:
+            answer = await self._ask(topic, partition, request)
+            _number, _error, _highwater, stable, *middle, batches = answer.topics[0][1][0]
+            if stable >= self._committed.get((topic, partition), 0):
+                break
+            await self._not_visible_yet(topic, partition, until)
         aborted = middle[-2] if answer.API_VERSION >= 11 else middle[-1]
         return batches or b"", list(aborted or ()), stable
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """(first offset kept, last stable offset)."""
-        async with self.patience():
-            while True:
-                asked = (self._offset(topic, partition, which) for which in (EARLIEST, LATEST))
-                start, end = await asyncio.gather(*asked)
-                if end >= self._committed.get((topic, partition), 0):
-                    return start, end
-                await asyncio.sleep(COMMIT_POLL_SECONDS)
+        until = self._until()
+        while True:
+            asked = (self._offset(topic, partition, which) for which in (EARLIEST, LATEST))
+            start, end = await asyncio.gather(*asked)
+            if end >= self._committed.get((topic, partition), 0):
+                return start, end
+            await self._not_visible_yet(topic, partition, until)
+
+    async def _not_visible_yet(self, topic: str, partition: int, until: float) -> None:
+        if asyncio.get_running_loop().time() > until:
+            end = self._committed[topic, partition]
+            raise LogUnavailable(
+                f"{topic}[{partition}] does not show what this process has committed, up to {end}: was the topic made anew, or "
+                "did its brokers lose records?"
+            )
+        await asyncio.sleep(COMMIT_POLL_SECONDS)
 
     async def check_readable(self, topic: str) -> None:
         """Raises Forbidden where this user may not read the topic: a group's member would wait for ever, and not say why."""
@@ -160,17 +174,22 @@ class Connection:
 
     async def delete_before(self, topic: str, partition: int, offset: int) -> None:
         """Raises OffsetOutOfRangeError beyond the end."""
-        timeout_ms = self.settings.answer_timeout_ms
-        await self._ask(topic, partition, DeleteRecordsRequest([(topic, [(partition, offset)])], timeout_ms))
+        request = DeleteRecordsRequest([(topic, [(partition, offset)])], self.settings.answer_timeout_ms)
+        await self._ask(topic, partition, request)
 
     @asynccontextmanager
     async def patience(self) -> AsyncIterator[None]:
-        """Raises LogUnavailable after the time for an answer."""
+        """For other questions to the client. Raises LogUnavailable after the time for an answer."""
+        client = self._client
         try:
             async with asyncio.timeout(self.settings.answer_timeout_s):
                 yield
         except TimeoutError as error:
+            self._discard(client)
             raise unreachable(self.settings.servers, error) from error
+
+    def _until(self) -> float:
+        return asyncio.get_running_loop().time() + self.settings.answer_timeout_s
 
     async def _offset(self, topic: str, partition: int, which: int) -> int:
         request = OffsetRequest(-1, READ_COMMITTED, [(topic, [(partition, which)])])
@@ -178,7 +197,11 @@ class Connection:
         return int(answer.topics[0][1][0][-1])
 
     async def _ask(self, topic: str, partition: int, request: Any) -> Any:
-        """Sends to the partition's leader until it answers or time is up: leaders move, brokers restart."""
+        """Sends to the partition's leader until it answers or time is up: leaders move, brokers restart.
+
+        The only clock of a request: under an earlier one of its caller's a dead client would never be found out. Connecting
+        has its own.
+        """
         if partition >= await self.count(topic):
             del self._counts[topic]  # others' topics may grow
         if not 0 <= partition < await self.count(topic):
@@ -188,13 +211,14 @@ class Connection:
         try:
             async with asyncio.timeout(self.settings.answer_timeout_s):
                 while True:
+                    client = await self.client()  # another one, if somebody has given up the one before
                     try:
                         return await self._ask_leader(client, topic, partition, request)
                     except KafkaError as error:
                         if isinstance(error, OffsetOutOfRangeError) or not error.retriable:
                             raise
                         last = error
-                    await client.force_metadata_update()
+                    await asyncio.wait({client.force_metadata_update()}, timeout=METADATA_SECONDS_MAX)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, LEADER_POLL_SECONDS_MAX)
         except TimeoutError:
@@ -208,11 +232,7 @@ class Connection:
             raise unreachable(self.settings.servers, error) from error
 
     async def _ask_leader(self, client: AIOKafkaClient, topic: str, partition: int, request: Any) -> Any:
-        leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
-        if leader is None or leader == -1:
-            await client.force_metadata_update()
-            raise LeaderNotAvailableError(f"{topic}[{partition}]")
-        answer = await client.send(leader, request)
+        answer = await client.send(leader_of(client, topic, partition), request)
         code = _error_code(answer)
         if code:
             raise for_code(code)(f"{topic}[{partition}]")
@@ -224,6 +244,17 @@ class Connection:
                 return await updating
         except TimeoutError:
             return False
+
+
+def leader_of(client: AIOKafkaClient, topic: str, partition: int) -> int:
+    """The id of the leading node. Raises LeaderNotAvailableError: known after the next update of metadata, in which the
+    client asks for this topic too. It may be a new one, and others may have asked it for theirs alone.
+    """
+    leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+    if leader is None or leader == -1:
+        client.add_topic(topic)
+        raise LeaderNotAvailableError(f"{topic}[{partition}]")
+    return int(leader)
 
 
 def _error_code(answer: Any) -> int:

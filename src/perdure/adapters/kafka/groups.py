@@ -12,13 +12,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from aiokafka.client import AIOKafkaClient, CoordinationType
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, LeaderNotAvailableError, for_code
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, for_code
 from aiokafka.protocol.admin import DescribeGroupsRequest
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.offset import OffsetRequest
-from aiokafka.structs import TopicPartition
 
-from perdure.adapters.kafka.connection import EARLIEST, LATEST, LEADER_POLL_SECONDS, READ_COMMITTED, Connection
+from perdure.adapters.kafka.connection import (
+    EARLIEST,
+    LATEST,
+    LEADER_POLL_SECONDS,
+    METADATA_SECONDS_MAX,
+    READ_COMMITTED,
+    Connection,
+    leader_of,
+)
 from perdure.adapters.kafka.errors import unreachable
 from perdure.adapters.kafka.records import Place
 
@@ -55,15 +62,16 @@ class KafkaGroups:
 
     async def _ask(self, question: Callable[[AIOKafkaClient], Awaitable[T]]) -> T:
         """Until it is answered or time is up: leaders and coordinators move."""
-        client = await self._connection.client()
+        await self._connection.client()
         async with self._connection.patience():
             while True:
+                client = await self._connection.client()
                 try:
                     return await question(client)
                 except KafkaError as error:
                     if not error.retriable:
                         raise unreachable(self._connection.settings.servers, error) from error
-                await client.force_metadata_update()
+                await asyncio.wait({client.force_metadata_update()}, timeout=METADATA_SECONDS_MAX)
                 await asyncio.sleep(LEADER_POLL_SECONDS)
 
 
@@ -99,10 +107,7 @@ async def _of_coordinator(client: AIOKafkaClient, group: str, request: Any) -> A
 async def _offsets(client: AIOKafkaClient, places: Sequence[Place], which: int) -> dict[Place, int]:
     by_leader: defaultdict[int, defaultdict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     for topic, number in places:
-        leader = client.cluster.leader_for_partition(TopicPartition(topic, number))
-        if leader is None or leader == -1:
-            raise LeaderNotAvailableError(f"{topic}[{number}]")
-        by_leader[leader][topic].append((number, which))
+        by_leader[leader_of(client, topic, number)][topic].append((number, which))
     asked = (
         client.send(leader, OffsetRequest(-1, READ_COMMITTED, list(topics.items())))
         for leader, topics in by_leader.items()

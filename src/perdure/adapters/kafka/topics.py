@@ -38,7 +38,7 @@ async def create_topics(connection: Connection, specs: Sequence[TopicSpec]) -> N
     missing = [spec for spec in specs if not await _exists(connection, spec)]
     if missing:
         await _create(connection.settings, missing)
-    async with asyncio.timeout(connection.settings.answer_timeout_s):
+    async with connection.patience():
         for spec in missing:
             # Another process may have created it meanwhile, and its own way.
             while not await _exists(connection, spec):  # noqa: ASYNC110 - the cluster tells nobody

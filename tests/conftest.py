@@ -5,6 +5,10 @@ import sys
 import pytest
 import structlog
 
+from tests.brokers import java
+
+java.for_a_test_run()
+
 
 @pytest.fixture(autouse=True)
 def plain_logs():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.brokers.artefacts import CASSANDRA, resolve, tool
+from tests.brokers import java
+from tests.brokers.artefacts import CASSANDRA, resolve
 from tests.brokers.places import free_ports
 
 IMAGE = "cassandra:5.0.5"
@@ -69,7 +70,6 @@ def module_options(option: str, modules: dict[str, str]) -> list[str]:
 
 def prepare(folder: Path, log: Path) -> tuple[list[str], int]:
     """Writes what a new node needs. Returns its command and its port for clients."""
-    java = tool("java", "runs Cassandra")
     libraries = resolve(CASSANDRA)
     port, storage_port, jmx_port = free_ports(3)
     data = folder / "data"
@@ -88,7 +88,14 @@ def prepare(folder: Path, log: Path) -> tuple[list[str], int]:
         "cassandra.ring_delay_ms": 100,
         "cassandra.superuser_setup_delay_ms": 0,
     }
-    command = [java, f"-javaagent:{agent}", "-Xms512m", "-Xmx1g", "-XX:+UseG1GC", "-Djdk.attach.allowAttachSelf=true"]
+    command = [
+        *java.command("runs Cassandra"),
+        f"-javaagent:{agent}",
+        "-Xms512m",
+        "-Xmx1g",
+        "-XX:+UseG1GC",
+        "-Djdk.attach.allowAttachSelf=true",
+    ]
     command += module_options("--add-exports", EXPORTS) + module_options("--add-opens", OPENS)
     command += [f"-D{name}={value}" for name, value in properties.items()]
     return [*command, "-cp", f"{folder}:{libraries}/*", "org.apache.cassandra.service.CassandraDaemon"], port

@@ -8,7 +8,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.brokers.artefacts import KAFKA, resolve, tool
+from tests.brokers import java
+from tests.brokers.artefacts import KAFKA, resolve
 from tests.brokers.errors import BrokersUnavailable
 from tests.brokers.places import free_ports
 
@@ -77,20 +78,19 @@ def prepare(
 
 def formatted(folder: Path, properties: dict[str, str], *options: str) -> list[str]:
     """Writes and formats a new node of these server properties. `options`: of the formatting. Returns its command."""
-    java = tool("java", "runs Kafka")
     jars = f"{resolve(KAFKA)}/*"
     file, logging = folder / "server.properties", folder / "log4j2.xml"
     lines = properties | {"log.dirs": str(folder / "data")}
     file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
     logging.write_text(LOGGING)
     cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
-    start = [java, "-cp", jars, f"-Dlog4j2.configurationFile={logging}"]
+    start = [*java.command("runs Kafka"), "-Xms256m", "-Xmx512m", "-cp", jars, f"-Dlog4j2.configurationFile={logging}"]
     # One word: an id may begin with a dash, which alone would be taken for an option.
     storage = [*start, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(file), *options]
     done = subprocess.run(storage, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
         raise BrokersUnavailable(f"Kafka's storage could not be formatted:\n{done.stdout}{done.stderr}")
-    return [java, "-Xms256m", "-Xmx512m", *start[1:], "kafka.Kafka", str(file)]
+    return [*start, "kafka.Kafka", str(file)]
 
 
 def container_arguments(port: int, changed: dict[str, str] | None = None, doors: Doors | None = None) -> list[str]:

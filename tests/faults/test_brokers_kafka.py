@@ -41,11 +41,14 @@ def test_kafka_is_away_under_load_and_back(scene, kafka, how):
         kafka.start()
         back = time.time()
         scene.report.note("Kafka serves again")
-        scene.wait_for(
-            lambda: len({fact.partition for fact in scene.facts()[committed:] if fact.at > back}) == 2,
-            "both partitions have committed again",
-            PATIENCE_SECONDS,
-        )
+        for partition in range(scene.partitions):
+            scene.wait_for(
+                lambda number=partition: any(
+                    fact.partition == number and fact.at > back for fact in scene.facts()[committed:]
+                ),
+                f"partition {partition} has committed again",
+                PATIENCE_SECONDS,
+            )
         scene.report.recovered(f"Kafka {how}", time.time() - back)
     ended = [each for some in scene.services.values() for each in some if each.process.poll() is not None]
     assert not ended, scene.said()

@@ -78,12 +78,18 @@ def test_a_wait_ends_with_ctrl_c_or_with_the_engine_and_the_workflow_goes_on(cli
             assert "Traceback" not in ended.err + err + more
 
 
+def heed_ctrl_c():
+    """A run of tests in a shell's background ignores it, and so would whatever it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def waiting(dev, url):
     """`perdure wait a1`, once it waits."""
     process = subprocess.Popen(
         [sys.executable, "-m", "perdure", "wait", "a1", "--endpoint", url],
         env=dev.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=heed_ctrl_c,
     )  # fmt: skip
     try:
         assert process.stderr.readline().startswith("a1 RUNNING")

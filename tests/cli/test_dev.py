@@ -57,6 +57,7 @@ def test_it_serves_and_warns_until_sigterm_and_goes_on_at_the_next_start(cli, ru
         assert dev.end(signal.SIGINT).code == 0
 
 
+@pytest.mark.usefixtures("heeding_ctrl_c")
 def test_a_wait_ends_with_ctrl_c_or_with_the_engine_and_the_workflow_goes_on(cli, run_dev):
     with run_dev() as dev:
         url = announced(dev)["url"]
@@ -78,9 +79,12 @@ def test_a_wait_ends_with_ctrl_c_or_with_the_engine_and_the_workflow_goes_on(cli
             assert "Traceback" not in ended.err + err + more
 
 
-def heed_ctrl_c():
+@pytest.fixture
+def heeding_ctrl_c():
     """A run of tests in a shell's background ignores it, and so would whatever it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
@@ -89,7 +93,6 @@ def waiting(dev, url):
     process = subprocess.Popen(
         [sys.executable, "-m", "perdure", "wait", "a1", "--endpoint", url],
         env=dev.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=heed_ctrl_c,
     )  # fmt: skip
     try:
         assert process.stderr.readline().startswith("a1 RUNNING")

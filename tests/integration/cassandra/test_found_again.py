@@ -61,16 +61,22 @@ async def answers_at_last(store: CassandraTimerStore) -> None:
                 await asyncio.sleep(0.5)
 
 
+def text(given: str) -> bytes:
+    return struct.pack(">H", len(given)) + given.encode()
+
+
 async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """As a node that does not know its users yet: it asks for one, and takes none."""
     try:
         while True:
             _, _, stream, opcode, length = struct.unpack(">BBhBi", await reader.readexactly(9))
             await reader.readexactly(length)
-            name = b"a.Authenticator"
             code, body = {
-                OPTIONS: (SUPPORTED, struct.pack(">H", 0)),
-                STARTUP: (AUTHENTICATE, struct.pack(">H", len(name)) + name),
+                OPTIONS: (
+                    SUPPORTED,
+                    b"\0\2" + text("CQL_VERSION") + b"\0\1" + text("3.4.5") + text("COMPRESSION") + b"\0\0",
+                ),
+                STARTUP: (AUTHENTICATE, text("an.Authenticator")),
             }[opcode]
             writer.write(struct.pack(">BBhBi", 0x84, 0, stream, code, len(body)) + body)
     except (asyncio.IncompleteReadError, ConnectionError):

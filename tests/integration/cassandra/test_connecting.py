@@ -94,6 +94,12 @@ def test_replication_is_by_data_centre() -> None:
         keyspace_statement("shop", {"ea'st": 3})
 
 
+async def test_a_name_that_stands_for_no_address_is_told() -> None:
+    settings = CassandraSettings((("nobody.invalid", 9042),), "shop", connect_timeout_s=2)
+    with pytest.raises(StoreUnavailable, match="names that stand for no address"):
+        await open_driver(settings)
+
+
 async def test_nobody_at_the_address_is_told() -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound, not listening: refused at once

@@ -49,7 +49,8 @@ class Session:
 
 def requests_of(session: Session) -> Requests:
     settings = SimpleNamespace(in_flight=SLOTS, consistency="LOCAL_ONE", shown_hosts="x", request_timeout_s=5)
-    return Requests(SimpleNamespace(session=session, settings=settings))  # type: ignore[arg-type]
+    driver = SimpleNamespace(session=session, settings=settings, answered=lambda: None)
+    return Requests(driver)  # type: ignore[arg-type]
 
 
 def rows(*sizes: int) -> list[Any]:

@@ -12,7 +12,7 @@ from aiokafka.client import AIOKafkaClient
 
 from perdure.adapters.kafka.connection import Connection
 from perdure.adapters.kafka.groups import KafkaGroups
-from perdure.ports.errors import LogUnavailable
+from perdure.ports.errors import LogClosed, LogUnavailable
 from perdure.ports.log import TopicSpec
 from tests.integration.kafka.clusters import KafkaCluster
 
@@ -116,3 +116,59 @@ async def test_who_does_not_see_what_it_has_committed_is_told_so(connection: Con
         await asyncio.wait_for(connection.bounds(topics[0], 0), PATIENCE_S)
     with pytest.raises(LogUnavailable, match="up to 7"):
         await asyncio.wait_for(connection.fetch(topics[0], 0, 0), PATIENCE_S)
+
+
+@pytest.mark.parametrize("ask", QUESTIONS)
+async def test_a_client_that_nobody_has_the_patience_to_wait_for_is_not_asked_for_ever(
+    connection: Connection, topics: list[str], ask: Question
+) -> None:
+    await at_last(ask, connection, topics[0])
+    deaf = await connection.client()
+    deaf.send = never
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                async with asyncio.timeout(0.4):
+                    await ask(connection, topics[0])
+                break
+            except TimeoutError:
+                pass
+    assert await connection.client() is not deaf
+
+
+async def test_a_topic_that_is_asked_for_while_metadata_are_on_their_way_is_found(
+    connection: Connection, topics: list[str]
+) -> None:
+    assert await connection.look_up(topics[0]) == 2
+    client = await connection.client()
+    under_way, go_on = asyncio.Event(), asyncio.Event()
+    (broker,) = client._conns.values()
+    send = broker.send
+
+    async def slowly(request: Any, **more: Any) -> Any:
+        answer = await send(request, **more)
+        under_way.set()
+        await go_on.wait()
+        return answer
+
+    broker.send = slowly
+    client.force_metadata_update()
+    await under_way.wait()
+    looking = asyncio.ensure_future(connection.look_up(topics[1]))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await asyncio.wait_for(looking, PATIENCE_S) == 2
+
+
+async def test_who_asks_while_the_connection_is_closed_makes_no_new_one(
+    connection: Connection, topics: list[str]
+) -> None:
+    await connection.bounds(topics[0], 0)
+    client = await connection.client()
+    client.cluster.leader_for_partition = lambda _: None
+    waiting = asyncio.ensure_future(connection.bounds(topics[0], 0))
+    await asyncio.sleep(0.1)
+    await connection.close()
+    with pytest.raises(LogClosed):
+        await asyncio.wait_for(waiting, PATIENCE_S)
+    assert connection._client is None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.errors import KafkaError, KafkaTimeoutError, RequestTimedOutError
 
+from perdure.adapters.kafka import KafkaSecurity
 from perdure.adapters.kafka.clients import bounded, mend
 from perdure.adapters.kafka.membership import KafkaMember
 from tests.conformance.clusters import TOPICS
@@ -68,6 +71,28 @@ async def test_a_member_that_could_not_be_told_its_partitions_joins_again(
     await until(lambda: [told for told, _ in listener.told] == ["assigned", "revoked", "assigned"], seconds=60)
     await cluster.log.append([out("a")])
     assert values(await within(membership.reader(TOPICS.instances, 0).read(1))) == ["a"]
+
+
+@pytest.mark.parametrize("trouble", [FileNotFoundError("no certificate"), RuntimeError("no token")])
+async def test_a_member_whose_new_consumer_cannot_be_made_at_first_tries_again(
+    cluster: KafkaCluster, trouble: Exception
+) -> None:
+    troubles = [trouble, trouble]
+
+    class BeingRenewed(KafkaSecurity):
+        def options(self) -> dict[str, Any]:
+            if troubles:
+                raise troubles.pop()
+            return KafkaSecurity.options(self)
+
+    listener = Listener()
+    membership, member = await join(cluster, listener)
+    member._connection.settings = replace(member._connection.settings, security=BeingRenewed())
+    throw_into(PARTS["fetcher"](member._consumer._consumer))
+    await until(lambda: [told for told, _ in listener.told] == ["assigned", "revoked", "assigned"], seconds=60)
+    assert not troubles
+    await cluster.log.append([out("after")])
+    assert values(await within(membership.reader(TOPICS.instances, 0).read(1))) == ["after"]
 
 
 async def test_a_member_leaves_while_its_consumer_is_being_replaced(cluster: KafkaCluster) -> None:
@@ -136,3 +161,16 @@ async def test_bounded_work_ends_or_raises_as_it_does() -> None:
     assert await bounded(asyncio.sleep(0), 10)
     with pytest.raises(ValueError, match="its own"):
         await bounded(fails(), 10)
+
+
+async def test_members_that_have_left_or_could_not_join_are_forgotten(cluster: KafkaCluster) -> None:
+    await join(cluster, Listener())
+    log = cluster._clients[0]
+    for _ in range(3):
+        membership = await cluster.client().join("left", [TOPICS.instances], Listener())
+        with pytest.raises(ValueError, match="all read the same"):
+            await within(cluster.log.join("left", [TOPICS.history], Listener()), 30)
+        await within(membership.leave())
+        await within((await cluster.log.join("left", [TOPICS.instances], Listener())).leave())
+    await until(lambda: sum(not each.ended for each in log._members) == 1)
+    assert len(log._members) <= 2

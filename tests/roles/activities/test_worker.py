@@ -542,6 +542,26 @@ async def test_consumed_tasks_are_deleted_from_the_log(w):
 
 
 @world()
+async def test_consumed_tasks_are_deleted_whatever_the_log_has_raised_once(w):
+    worker = await w.start()
+    delete = worker.log.delete_before
+    troubles = [OSError("no certificate")]
+
+    async def now_and_then(*place):
+        if troubles:
+            raise troubles.pop()
+        await delete(*place)
+
+    worker.log.delete_before = now_and_then
+    await w.ask(0)
+    await asyncio.sleep(30)
+    assert not troubles
+    await w.ask(1)
+    await asyncio.sleep(30)
+    assert await w.log.bounds("t.activities", 0) == (2, 2)
+
+
+@world()
 async def test_an_idle_worker_sets_no_timers(w):
     await w.start()
     await w.ask(1)

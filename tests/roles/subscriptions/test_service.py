@@ -43,6 +43,23 @@ async def test_it_begins_at_the_beginning_where_that_is_said(world):
     await until(lambda: _has(world, "order-before"))
 
 
+async def test_a_group_is_joined_whatever_kept_it_from_that_before(world):
+    await world.add()
+    log, service = world.process()
+    join, troubles = log.join, [RuntimeError("no token")]
+
+    async def at_last(*given):
+        if troubles:
+            raise troubles.pop()
+        return await join(*given)
+
+    log.join = at_last
+    await service.start()
+    await order(world, "late")
+    await until(lambda: _has(world, "order-late"))
+    assert not troubles
+
+
 async def test_a_topic_that_is_not_there_is_named_and_read_when_it_comes_with_any_partitions():
     world = await World().open(source=0)
     try:

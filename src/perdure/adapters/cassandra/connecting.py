@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cassandra import ConsistencyLevel, DriverException, ProtocolVersion
+from cassandra import ConsistencyLevel, DriverException, ProtocolVersion, UnresolvableContactPoints
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
 from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy, TokenAwarePolicy
@@ -48,19 +48,22 @@ def connect(settings: CassandraSettings) -> tuple[Any, Any]:
         request_timeout=settings.request_timeout_s,
         row_factory=tuple_factory,
     )
-    cluster = Cluster(
-        contact_points=list(settings.hosts),
-        port=settings.hosts[0][1],
-        auth_provider=provider,
-        ssl_context=security.ssl_context(),
-        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
-        connection_class=connection_class,
-        protocol_version=ProtocolVersion.V4,  # V5 adds checksums that the driver computes in Python, and nothing used here
-        connect_timeout=settings.connect_timeout_s,
-        reconnection_policy=ConstantReconnectionPolicy(RECONNECT_SECONDS, max_attempts=None),
-        schema_event_refresh_window=-1,  # whoever changes a table on the cluster is no reason to read all of its tables
-        control_connection_timeout=settings.connect_timeout_s,
-    )
+    try:
+        cluster = Cluster(
+            contact_points=list(settings.hosts),
+            port=settings.hosts[0][1],
+            auth_provider=provider,
+            ssl_context=security.ssl_context(),
+            execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+            connection_class=connection_class,
+            protocol_version=ProtocolVersion.V4,  # V5 adds checksums that the driver computes in Python, and nothing used here
+            connect_timeout=settings.connect_timeout_s,
+            reconnection_policy=ConstantReconnectionPolicy(RECONNECT_SECONDS, max_attempts=None),
+            schema_event_refresh_window=-1,  # whoever changes a table on the cluster is no reason to read all of its tables
+            control_connection_timeout=settings.connect_timeout_s,
+        )
+    except UnresolvableContactPoints as error:
+        raise unavailable(settings, error) from error
     try:
         return cluster, cluster.connect()
     except (DriverException, NoHostAvailable, OSError) as error:

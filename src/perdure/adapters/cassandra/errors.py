@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import ssl
 
-from cassandra import AuthenticationFailed, InvalidRequest, OperationTimedOut, Timeout, Unauthorized, Unavailable
+from cassandra import (
+    AuthenticationFailed,
+    InvalidRequest,
+    OperationTimedOut,
+    Timeout,
+    Unauthorized,
+    Unavailable,
+    UnresolvableContactPoints,
+)
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionShutdown
 
@@ -34,6 +42,8 @@ def _why(error: BaseException, settings: CassandraSettings) -> str:
         if trouble := _tls(inner, settings):
             return trouble
         return "cannot be reached: check PERDURE_STORE, and that its nodes run"
+    if isinstance(error, UnresolvableContactPoints):
+        return "has names that stand for no address: check PERDURE_STORE, and the names' server"
     if isinstance(error, Unavailable):
         return f"has too few live replicas for {settings.consistency}: check its nodes and the keyspace's replication"
     if isinstance(error, OperationTimedOut | Timeout):

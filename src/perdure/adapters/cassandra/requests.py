@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cassandra import ConsistencyLevel
+from cassandra.cluster import NoHostAvailable
 from cassandra.query import BatchStatement, BatchType
 
 from perdure.adapters.cassandra.errors import unavailable
@@ -142,7 +143,11 @@ class Requests:
         for future in futures:
             error = future.exception()
             if error is not None:
+                if isinstance(error, NoHostAvailable):
+                    self._driver.found_nobody()
                 raise unavailable(self._driver.settings, error) from error
+        if futures:
+            self._driver.answered()
         return [future.result() for future in futures]
 
     async def _begin(self, size: int) -> None:

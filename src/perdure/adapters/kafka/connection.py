@@ -29,7 +29,7 @@ from perdure.adapters.kafka.errors import forbidden, refused, topic_missing, unr
 from perdure.adapters.kafka.records import Place
 from perdure.adapters.kafka.refusals import why_refused
 from perdure.adapters.kafka.settings import KafkaSettings
-from perdure.ports.errors import Forbidden, LogUnavailable
+from perdure.ports.errors import Forbidden, LogClosed, LogUnavailable
 
 __all__ = ["FETCH_BYTES_MAX", "FETCH_ONE_BYTES", "READ_COMMITTED", "Connection", "leader_of"]
 
@@ -41,29 +41,39 @@ LEADER_POLL_SECONDS = 0.02
 LEADER_POLL_SECONDS_MAX = 0.3
 METADATA_SECONDS_MAX = 1.0  # a client that was closed meanwhile never tells
 COMMIT_POLL_SECONDS = 0.001
+ASKED_MAX = (
+    2  # times about a topic: an update of metadata that was under way is taken for the first, and knows nothing of it
+)
 
 
 class Connection:
     """A client that is connected at first use. Topics that it has seen keep their partition count.
 
     The law: a client that has not answered in time is never asked again. It may wait for a server that is gone, and then
-    nothing but another client helps.
+    nothing but another client helps. The time goes on when whoever asked has gone: all that ask may have less patience.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
         self.settings = settings
         self._client: AIOKafkaClient | None = None
+        self._owes_since: float | None = None  # an answer to the first question after its last one
+        self._closed = False
         self._endings: set[asyncio.Task[None]] = set()
         self._opening = asyncio.Lock()
         self._counts: dict[str, int] = {}
         self._committed: dict[Place, int] = {}
 
     async def client(self) -> AIOKafkaClient:
-        """Raises LogUnavailable if no server answers."""
+        """Raises LogUnavailable if no server answers, LogClosed."""
         async with self._opening:
-            if self._client is None:
-                self._client = await self._connect()
-        return self._client
+            if self._owes_since is not None and self._now() - self._owes_since > self.settings.answer_timeout_s:
+                self._discard(self._client)
+            if self._client is None and not self._closed:
+                self._client, self._owes_since = await self._connect(), None
+            if self._client is None or self._closed:
+                self._discard(self._client)
+                raise LogClosed(f"the connection of {self.settings.client_id} was closed")
+            return self._client
 
     async def _connect(self) -> AIOKafkaClient:
         client = AIOKafkaClient(**self.settings.client_options())
@@ -82,6 +92,7 @@ class Connection:
         return client
 
     async def close(self) -> None:
+        self._closed = True
         self._discard(self._client)
         if self._endings:
             await asyncio.wait(self._endings)
@@ -89,7 +100,7 @@ class Connection:
     def _discard(self, client: AIOKafkaClient | None) -> None:
         """The next request connects anew, by the servers that were given: those known by now may all be gone."""
         if client is not None and client is self._client:
-            self._client = None
+            self._client = self._owes_since = None
             ending = asyncio.get_running_loop().create_task(close_client(client))
             self._endings.add(ending)
             ending.add_done_callback(self._endings.discard)
@@ -110,11 +121,17 @@ class Connection:
         """Asks the cluster; None if there is no such topic."""
         client = await self.client()
         tracked = topic in client._topics
-        client.add_topic(topic)
-        if not await self._answered(client.force_metadata_update()):
-            self._discard(client)
-            raise unreachable(self.settings.servers, None)
-        partitions = client.cluster.partitions_for_topic(topic)
+        self._asked()
+        partitions = None
+        for _ in range(ASKED_MAX):
+            client.add_topic(topic)
+            if not await self._answered(client.force_metadata_update()):
+                self._discard(client)
+                raise unreachable(self.settings.servers, None)
+            partitions = client.cluster.partitions_for_topic(topic)
+            if partitions is not None:
+                break
+        self._owes_since = None
         if partitions is None:
             unauthorized = topic in client.cluster.unauthorized_topics
             if not tracked:
@@ -156,7 +173,7 @@ class Connection:
             await self._not_visible_yet(topic, partition, until)
 
     async def _not_visible_yet(self, topic: str, partition: int, until: float) -> None:
-        if asyncio.get_running_loop().time() > until:
+        if self._now() > until:
             end = self._committed[topic, partition]
             raise LogUnavailable(
                 f"{topic}[{partition}] does not show what this process has committed, up to {end}: was the topic made anew, or "
@@ -181,15 +198,24 @@ class Connection:
     async def patience(self) -> AsyncIterator[None]:
         """For other questions to the client. Raises LogUnavailable after the time for an answer."""
         client = self._client
+        self._asked()
         try:
             async with asyncio.timeout(self.settings.answer_timeout_s):
                 yield
+            self._owes_since = None
         except TimeoutError as error:
             self._discard(client)
             raise unreachable(self.settings.servers, error) from error
 
+    def _asked(self) -> None:
+        if self._owes_since is None:
+            self._owes_since = self._now()
+
     def _until(self) -> float:
-        return asyncio.get_running_loop().time() + self.settings.answer_timeout_s
+        return self._now() + self.settings.answer_timeout_s
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
     async def _offset(self, topic: str, partition: int, which: int) -> int:
         request = OffsetRequest(-1, READ_COMMITTED, [(topic, [(partition, which)])])
@@ -207,17 +233,22 @@ class Connection:
         if not 0 <= partition < await self.count(topic):
             raise topic_missing(f"{topic}[{partition}]")
         client = await self.client()
+        self._asked()
         last, pause = None, LEADER_POLL_SECONDS
         try:
             async with asyncio.timeout(self.settings.answer_timeout_s):
                 while True:
                     client = await self.client()  # another one, if somebody has given up the one before
                     try:
-                        return await self._ask_leader(client, topic, partition, request)
+                        answer = await self._ask_leader(client, topic, partition, request)
                     except KafkaError as error:
                         if isinstance(error, OffsetOutOfRangeError) or not error.retriable:
+                            self._owes_since = None
                             raise
                         last = error
+                    else:
+                        self._owes_since = None
+                        return answer
                     await asyncio.wait({client.force_metadata_update()}, timeout=METADATA_SECONDS_MAX)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, LEADER_POLL_SECONDS_MAX)

@@ -71,6 +71,9 @@ class GroupConsumer:
         )
         mend(self._consumer._client)
         self._failure = ""
+        self._told_at_ms: float = 0  # when brokers last told it where they are, by aiokafka
+        self._looked_at = asyncio.get_running_loop().time()
+        self._silence_s = 0.0
 
     async def start(self, topics: Iterable[str], listener: ConsumerRebalanceListener) -> None:
         try:
@@ -108,8 +111,19 @@ class GroupConsumer:
         return ""
 
     def fail(self, why: str) -> None:
-        """It was not told its assignment: the group believes what this process does not."""
+        """Whoever looks after it knows why: it was not told its assignment, or its brokers are gone."""
         self._failure = why
+
+    def silence(self) -> float:
+        """For how many seconds no broker has told it where they all are, as far as it was looked at: a process that stood
+        still learns of no silence.
+        """
+        now, told_at_ms = asyncio.get_running_loop().time(), self._consumer._client.cluster._last_successful_refresh_ms
+        self._silence_s += min(now - self._looked_at, 2 * POLL_MS / 1000)
+        if told_at_ms != self._told_at_ms:
+            self._told_at_ms, self._silence_s = told_at_ms, 0.0
+        self._looked_at = now
+        return self._silence_s
 
     async def poll(self) -> dict[Place, list[Record]]:
         """What has been fetched, waiting for it; may be empty. Raises OutOfRange, KafkaError."""

@@ -61,7 +61,7 @@ class KafkaLog(Log):
         for topic in topics:
             await self._connection.check_readable(topic)
         member = KafkaMember(self._connection, group, topics, listener)
-        self._members.add(member)
+        self._members = {known for known in self._members if not known.ended} | {member}
         await member.join()
         return member
 

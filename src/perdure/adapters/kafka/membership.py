@@ -5,7 +5,8 @@ partition moves only after its owner has let go (or the broker has lost patience
 sends no heartbeat until its callback returns, and a takeover may take longer than a session.
 
 A consumer of which a task has died is replaced by a new one: the listener is told that it lost its partitions, and the
-group is joined again, for as long as it takes.
+group is joined again, for as long as it takes. So is one that hears of no broker while the process's connection does: it asks
+those that it knew, and they may all be elsewhere by now. Nobody else would notice, for it has no partition to be slow at.
 
 A pump hands everything that is fetched to the readers at once. aiokafka fetches nothing more from a server while a
 partition of it has records that nobody took (100 ms at a time), so records must never lie there for want of a reader.
@@ -39,6 +40,7 @@ log = structlog.get_logger(__name__)
 FAULT_PAUSE_SECONDS = 0.5
 FAULT_PAUSE_SECONDS_MAX = 5.0
 PUMP_SECONDS_MAX = 1.0
+SILENT_AGES_MAX = 3  # of metadata: that of a broker or two which just hang is over before
 
 
 class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
@@ -63,6 +65,7 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
         )  # leaving, and no longer waiting for the listener
         self._leaving: asyncio.Task[None] | None = None
         self._pump: asyncio.Task[None] | None = None
+        self._finding: asyncio.Task[None] | None = None
 
     async def join(self) -> None:
         """Returns when the first assignment was told. Raises ValueError for a group of other topics, LogUnavailable."""
@@ -82,6 +85,10 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
         if found is None or partition not in self._assigned:
             raise NotAssigned(f"{topic}[{partition}] is not assigned to this member of {self._group}")
         return found
+
+    @property
+    def ended(self) -> bool:
+        return self._leaving is not None and self._leaving.done()
 
     async def leave(self) -> None:
         leaving = self._start_leaving()
@@ -121,6 +128,8 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
     async def _run_pump(self) -> None:
         while True:
             try:
+                if self._is_lost(self._consumer) and (self._finding is None or self._finding.done()):
+                    self._finding = self._spawn(self._find_brokers(self._consumer))
                 if self._consumer.failure:
                     await self._replace_consumer()
                 fetched = await self._consumer.poll()
@@ -148,6 +157,17 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
         if reader is not None:
             reader.stuck(offset)
 
+    def _is_lost(self, consumer: GroupConsumer) -> bool:
+        return consumer.silence() > SILENT_AGES_MAX * self._connection.settings.metadata_age_ms / 1000
+
+    async def _find_brokers(self, consumer: GroupConsumer) -> None:
+        try:
+            await self._connection.bounds(self._topics[0], 0)
+        except PortError:
+            return  # nobody hears of them
+        if self._is_lost(consumer):
+            consumer.fail("it knows none of the brokers that there are now")
+
     async def _replace_consumer(self) -> None:
         broken, pause = self._consumer, FAULT_PAUSE_SECONDS
         if not self._first.done() and asyncio.get_running_loop().time() > self._join_by:
@@ -156,12 +176,12 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
         await broken.cut_off()
         await self.on_partitions_revoked(())
         while True:
-            self._consumer = GroupConsumer(self._connection.settings, self._group, self._assignor, self._stuck)
             try:
+                self._consumer = GroupConsumer(self._connection.settings, self._group, self._assignor, self._stuck)
                 await self._consumer.start(self._topics, self)
                 return
-            except LogUnavailable as error:
-                log.warning("a group cannot be joined again yet", group=self._group, error=str(error), retry_s=pause)
+            except Exception as error:  # noqa: BLE001 - files for TLS that are being renewed, too: nobody else tries again
+                log.warning("a group cannot be joined again yet", group=self._group, error=reason(error), retry_s=pause)
                 await self._consumer.cut_off()
             await asyncio.sleep(pause)
             pause = min(pause * 2, FAULT_PAUSE_SECONDS_MAX)

@@ -8,6 +8,8 @@ from typing import Any
 
 from aiokafka.helpers import create_ssl_context
 
+from perdure.ports.errors import LogUnavailable
+
 __all__ = ["KafkaSecurity", "KafkaSettings", "parse_servers"]
 
 SCHEME = "kafka://"
@@ -88,14 +90,20 @@ class KafkaSettings:
     batch_bytes_max: int = 1_000_000  # aiokafka's 16 KiB makes a round trip of every few records
 
     def client_options(self) -> dict[str, Any]:
-        """Keyword arguments that producers, consumers and plain clients share."""
+        """Keyword arguments that producers, consumers and plain clients share. Raises LogUnavailable: files for TLS are read
+        for each client, and may be there again for the next, as where certificates are renewed.
+        """
+        try:
+            security = self.security.options()
+        except OSError as error:
+            raise LogUnavailable(f"the files for TLS cannot be used now ({error.strerror or error})") from error
         return {
             "bootstrap_servers": list(self.servers),
             "client_id": self.client_id,
             "request_timeout_ms": self.request_timeout_ms,
             "retry_backoff_ms": self.retry_backoff_ms,
             "metadata_max_age_ms": self.metadata_age_ms,
-            **self.security.options(),
+            **security,
         }
 
     @property

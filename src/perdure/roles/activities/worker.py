@@ -225,8 +225,8 @@ class ActivityWorker(GroupListener):
             await self._commit_moved()
             for feed in list(self._feeds.values()):
                 again |= await feed.tidy()
-        except PortError as error:
-            logger.warning("consumed tasks are not deleted yet", error=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody else would delete them, ever
+            logger.warning("consumed tasks are not deleted yet", error=f"{type(error).__name__}: {error}")
             again = True
         self._tidy_due = None
         if again and not self._closed:

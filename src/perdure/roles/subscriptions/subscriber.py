@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from perdure.ports.errors import LogClosed, PortError, TopicMissing
+from perdure.ports.errors import LogClosed, TopicMissing
 from perdure.ports.log import GroupListener, Membership
 from perdure.roles.subscriptions.feed import Feed, Office, group_of
 from perdure.roles.subscriptions.register import Declared
@@ -88,7 +88,7 @@ class Subscriber(GroupListener):
                 trouble = f"topic {subscription.topic} does not exist, or may not be read: it waits for it"
             except LogClosed:
                 return
-            except (PortError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again, and told
                 trouble = f"topic {subscription.topic} cannot be read yet: {error}"
             if trouble != self._trouble:
                 logger.warning("a subscription waits", subscription=subscription.name, reason=trouble)

@@ -41,9 +41,7 @@ LEADER_POLL_SECONDS = 0.02
 LEADER_POLL_SECONDS_MAX = 0.3
 METADATA_SECONDS_MAX = 1.0  # a client that was closed meanwhile never tells
 COMMIT_POLL_SECONDS = 0.001
-ASKED_MAX = (
-    2  # times about a topic: an update of metadata that was under way is taken for the first, and knows nothing of it
-)
+ASKED_MAX = 2  # times about a topic: the first answer may be to an update that was under way and did not ask for it
 
 
 class Connection:

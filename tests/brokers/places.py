@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[2] / ".brokers"
+OURS = range(12_000, 32_000)
+"""Ports below those of connections: Linux begins at 32,768, others later."""
 
 
 def libraries(artefact: str) -> Path:
@@ -34,11 +37,21 @@ def locked(name: str) -> Iterator[None]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on. All are held until all are known, so that they differ."""
-    holders = [socket.socket() for _ in range(count)]
+    """Loopback ports that nobody uses. All are held until all are known, so that they differ.
+
+    None is of those that a kernel gives out by itself: a broker binds the last of its ports many seconds later, and meanwhile
+    any connection could be given it.
+    """
+    holders: list[socket.socket] = []
     try:
-        for holder in holders:
-            holder.bind(("127.0.0.1", 0))
+        while len(holders) < count:
+            holder = socket.socket()
+            try:
+                holder.bind(("127.0.0.1", secrets.choice(OURS)))
+            except OSError:
+                holder.close()
+            else:
+                holders.append(holder)
         return [holder.getsockname()[1] for holder in holders]
     finally:
         for holder in holders:

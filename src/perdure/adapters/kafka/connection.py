@@ -31,7 +31,7 @@ from perdure.adapters.kafka.refusals import why_refused
 from perdure.adapters.kafka.settings import KafkaSettings
 from perdure.ports.errors import Forbidden, LogClosed, LogUnavailable
 
-__all__ = ["FETCH_BYTES_MAX", "FETCH_ONE_BYTES", "READ_COMMITTED", "Connection", "leader_of"]
+__all__ = ["FETCH_BYTES_MAX", "FETCH_ONE_BYTES", "READ_COMMITTED", "Connection", "leader_of", "refresh"]
 
 READ_COMMITTED = 1
 EARLIEST, LATEST = -2, -1
@@ -39,7 +39,7 @@ FETCH_BYTES_MAX = 8 * 1024 * 1024  # of one answer; a larger first batch comes w
 FETCH_ONE_BYTES = 16 * 1024  # where one record is wanted
 LEADER_POLL_SECONDS = 0.02
 LEADER_POLL_SECONDS_MAX = 0.3
-METADATA_SECONDS_MAX = 1.0  # a client that was closed meanwhile never tells
+METADATA_SECONDS_MAX = 1.0
 COMMIT_POLL_SECONDS = 0.001
 ASKED_MAX = 2  # times about a topic: the first answer may be to an update that was under way and did not ask for it
 
@@ -247,7 +247,7 @@ class Connection:
                     else:
                         self._owes_since = None
                         return answer
-                    await asyncio.wait({client.force_metadata_update()}, timeout=METADATA_SECONDS_MAX)
+                    await refresh(client)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, LEADER_POLL_SECONDS_MAX)
         except TimeoutError:
@@ -273,6 +273,11 @@ class Connection:
                 return await updating
         except TimeoutError:
             return False
+
+
+async def refresh(client: AIOKafkaClient) -> None:
+    """Learns of leaders and nodes anew, or waits for a second: a client that was closed meanwhile never tells."""
+    await asyncio.wait({client.force_metadata_update()}, timeout=METADATA_SECONDS_MAX)
 
 
 def leader_of(client: AIOKafkaClient, topic: str, partition: int) -> int:

@@ -21,10 +21,10 @@ from perdure.adapters.kafka.connection import (
     EARLIEST,
     LATEST,
     LEADER_POLL_SECONDS,
-    METADATA_SECONDS_MAX,
     READ_COMMITTED,
     Connection,
     leader_of,
+    refresh,
 )
 from perdure.adapters.kafka.errors import unreachable
 from perdure.adapters.kafka.records import Place
@@ -62,7 +62,7 @@ class KafkaGroups:
 
     async def _ask(self, question: Callable[[AIOKafkaClient], Awaitable[T]]) -> T:
         """Until it is answered or time is up: leaders and coordinators move."""
-        await self._connection.client()
+        await self._connection.client()  # connecting has its own time
         async with self._connection.patience():
             while True:
                 client = await self._connection.client()
@@ -71,7 +71,7 @@ class KafkaGroups:
                 except KafkaError as error:
                     if not error.retriable:
                         raise unreachable(self._connection.settings.servers, error) from error
-                await asyncio.wait({client.force_metadata_update()}, timeout=METADATA_SECONDS_MAX)
+                await refresh(client)
                 await asyncio.sleep(LEADER_POLL_SECONDS)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
+SAID_CHARS = 4_000
 READY_SECONDS = float(os.environ.get("PERDURE_FAULT_PATIENCE", "60"))
 
 
@@ -20,6 +21,7 @@ class Service:
     """A process that says in JSON, on one line, that it is ready."""
 
     def __init__(self, command, environ, folder=HERE):
+        self.name = " ".join(command)
         self.process = subprocess.Popen(
             [sys.executable, *command],
             cwd=folder,
@@ -63,7 +65,7 @@ class Service:
     def ended(self, seconds=40):
         code = self.process.wait(timeout=seconds)
         for reader in self._readers:
-            reader.join()
+            reader.join(seconds)
         return code
 
     def _read(self, stream, take):
@@ -117,6 +119,9 @@ class Cluster:
             if service.process.poll() is None:
                 service.process.kill()
             service.ended()
+            print(
+                f"{service.name} {service.process.pid}:", service.said[-SAID_CHARS:], sep="\n"
+            )  # seen where a test fails
 
     def written(self):
         """The ledger's lines."""

@@ -25,12 +25,14 @@ def wait_until(fact, what):
 
 def completed(http, instance_id):
     """The instance, once it has ended."""
+    end = time.monotonic() + SECONDS
     while True:
         answer = http.get(f"/v1/instances/{instance_id}/wait", params={"timeout": 30})
-        if answer.status_code == 408:
-            continue
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        if answer.status_code == 200:
+            return answer.json()
+        assert answer.status_code == 408, answer.text
+        history = http.get(f"/v1/instances/{instance_id}/history")
+        assert time.monotonic() < end, f"never: {instance_id} ends. {answer.text}\n{history.text}"
 
 
 def start(http, workflow, instance_id):

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.integration.services.processes import ROOT
+from tests.integration.services.test_separate_processes import completed
 from tests.telemetry.collected import once, steps, tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.brokers]
@@ -42,14 +43,6 @@ def start(http, instance_id, headers=(), workflow="order", given=None):
     body = instance_id if given is None else given
     answer = http.post(f"/v1/workflows/{workflow}/start", params=parameters, json=body, headers=dict(headers))
     assert answer.status_code == 202, answer.text
-
-
-def completed(http, instance_id):
-    while True:
-        answer = http.get(f"/v1/instances/{instance_id}/wait", params={"timeout": 30})
-        if answer.status_code != 408:
-            assert answer.status_code == 200, answer.text
-            return answer.json()
 
 
 def label(span):

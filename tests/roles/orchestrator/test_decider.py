@@ -14,7 +14,7 @@ from perdure.core.commands import RaiseEvent, ResumeWorkflow, TerminateWorkflow
 from perdure.core.events import EventRaised
 from perdure.core.limits import ABANDONED_THREADS_MAX
 from perdure.roles.orchestrator import ThreadDecider
-from perdure.roles.orchestrator.decider import TurnDeadline, _Thread
+from perdure.roles.orchestrator.decider import LOOKS, TurnDeadline, _Thread
 
 from .programs import app_of, chain, collector, waiting
 from .world import World, until
@@ -250,6 +250,30 @@ def test_asyncio_in_an_orchestrator_fails_with_advice():
     asyncio.run(live())
 
 
+def test_user_code_is_not_told_of_time_in_which_the_whole_process_stood_still():
+    async def live():
+        loop = asyncio.get_running_loop()
+        decider = ThreadDecider(loop, turn_seconds_max=LIMIT_S)
+        inside, go_on = threading.Event(), threading.Event()
+        ended = []
+
+        class Turn:
+            def run(self):
+                ended.append(decider.runner(lambda _: inside.set() or go_on.wait(30), None))
+
+        deciding = asyncio.ensure_future(decider.run([Turn()]))
+        await asyncio.to_thread(inside.wait, 10)
+        time.sleep(3 * LIMIT_S)  # the loop, and the watchdog with it
+        for _ in range(3):
+            await asyncio.sleep(0)  # it looks at once
+        go_on.set()
+        await asyncio.wait_for(deciding, 10)
+        decider.stop()
+        assert ended == [True]
+
+    asyncio.run(live())
+
+
 # -- resumes that take about as long as they may -----------------------------------------------------------
 
 
@@ -315,7 +339,7 @@ def test_the_deadline_is_exact_about_whose_code_it_strikes():
     """Straight on the decider: calls that end right at their deadline; none leaves it for the engine's own code."""
 
     async def live():
-        decider = ThreadDecider(asyncio.get_running_loop(), turn_seconds_max=0.01)
+        decider = ThreadDecider(asyncio.get_running_loop(), turn_seconds_max=0.02)
         outcomes = Counter()
         rng = random.Random(7)
 
@@ -324,7 +348,7 @@ def test_the_deadline_is_exact_about_whose_code_it_strikes():
 
             def run(self):
                 def user_code(_):
-                    end = time.perf_counter() + rng.uniform(0.008, 0.016)
+                    end = time.perf_counter() + rng.uniform(0.02, 0.06)
                     while time.perf_counter() < end:
                         pass
 
@@ -365,7 +389,8 @@ class _Stepper:
             self._ask.acquire()
             if self.thread.lock.acquire(blocking=False):  # else the watchdog would have to wait
                 self.thread.lock.release()
-                self.thread.check(1e12, 1e6)
+                self.thread.looked_at, self.thread.looks = self.thread.inside, LOOKS
+                self.thread.look()
             self._done.release()
 
     def begin(self, at):
@@ -404,7 +429,7 @@ def test_wherever_a_deadline_strikes_on_the_way_into_and_out_of_user_code_the_en
                     sys.settrace(None)
                 for _ in range(300):  # nothing may strike the engine's own code
                     len("engine")
-                assert (thread.inside_since, thread.told_at) == (0.0, 0.0), f"at step {stepper.at}"
+                assert (thread.inside, thread.told) == (0, False), f"at step {stepper.at}"
                 assert thread.lock.acquire(blocking=False), f"at step {stepper.at}"
                 thread.lock.release()
 

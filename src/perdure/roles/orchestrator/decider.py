@@ -5,6 +5,9 @@ raised into its thread; if that does not end it (it sits in C, or swallows every
 sleeps for ever once user code lets go of it, so that nothing it still holds is ever touched again; the instance is
 parked and the turns that are left go to a new thread.
 
+How long a resume takes is counted in looks of the loop, not by the clock: while the whole process stands still (a machine that
+is moved, SIGSTOP) the clock goes on and user code does not. Such a workflow would be parked for ever, and has done no harm.
+
 The exception is aimed at user code only. It is raised under a lock while the thread says it is inside user code, and
 whatever is still pending when user code is left is cleared.
 """
@@ -33,6 +36,9 @@ log = structlog.get_logger("perdure.decider")
 
 Watch = Callable[[], AbstractContextManager[Any]]
 """Wraps each resume: the dev-mode guard."""
+
+LOOKS = 4
+"""The watchdog's within the time of a resume. One look more has found the same resume: it has had its time."""
 
 
 class TurnDeadline(StallSignal):
@@ -113,8 +119,11 @@ class _Thread:
         self.watch = watch
         self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self.job: _Job | None = None
-        self.inside_since = 0.0  # loop time; 0: not in user code
-        self.told_at = 0.0  # when the deadline was raised into it
+        self.resumes = 0
+        self.inside = 0  # the number of the resume; 0: not in user code
+        self.looked_at = 0  # the resume that the watchdog has seen, and how often
+        self.looks = 0
+        self.told = False  # the deadline was raised into it
         self.abandoned = False
         self.lock = threading.Lock()
         self.thread = threading.Thread(target=self._work, name="perdure-decider", daemon=True)
@@ -143,7 +152,8 @@ class _Thread:
     def run_user_code(self, function: Callable[..., Any], argument: Any) -> Any:
         try:
             try:
-                self.inside_since = self.loop.time()
+                self.resumes += 1
+                self.inside = self.resumes
                 if self.watch is None:
                     return function(argument)
                 with self.watch():
@@ -156,28 +166,27 @@ class _Thread:
 
     def _leave(self) -> None:
         with self.lock:
-            self.inside_since = 0.0
-            if self.told_at:
-                self.told_at = 0.0
+            self.inside = 0
+            if self.told:
+                self.told = False
                 _absorb(self.thread)  # whatever is pending was not meant for the engine
             abandoned = self.abandoned
         if abandoned:
             threading.Event().wait()  # for ever; the thread is a daemon
 
-    def check(self, now: float, limit_s: float) -> bool:
-        """Watchdog, on the loop: raise the deadline; True if the thread must be abandoned."""
+    def look(self) -> bool:
+        """Watchdog, on the loop, LOOKS times in the time of a resume: raise the deadline; True if the thread must be abandoned."""
         with self.lock:
-            since = self.inside_since
-            if not since or now - since < limit_s:
+            if self.inside != self.looked_at:
+                self.looked_at, self.looks = self.inside, 0
+            if not self.inside:
                 return False
-            if not self.told_at:
-                self.told_at = now
+            self.looks += 1
+            if self.looks == LOOKS + 1:
+                self.told = True
                 _raise_in(self.thread, TurnDeadline)
-                return False
-            if now - self.told_at < limit_s / 2:
-                return False
-            self.abandoned = True
-            return True
+            self.abandoned = self.looks > LOOKS + LOOKS // 2
+            return self.abandoned
 
     def location(self) -> str:
         """Where the thread is: its innermost frame outside the engine, else its innermost."""
@@ -236,7 +245,7 @@ class ThreadDecider(Decider):
     async def _submit(self, job: _Job) -> None:
         self._busy += 1
         if self._watchdog is None:
-            self._watchdog = self._loop.call_later(self._limit_s / 4, self._look)
+            self._watchdog = self._loop.call_later(self._limit_s / LOOKS, self._look)
         self._thread.jobs.put(job)
         try:
             await job.future
@@ -245,10 +254,10 @@ class ThreadDecider(Decider):
 
     def _look(self) -> None:
         self._watchdog = None
-        if self._thread.check(self._loop.time(), self._limit_s):
+        if self._thread.look():
             self._abandon()
         if self._busy:
-            self._watchdog = self._loop.call_later(self._limit_s / 4, self._look)
+            self._watchdog = self._loop.call_later(self._limit_s / LOOKS, self._look)
 
     def _abandon(self) -> None:
         """Replace the thread; park the instance it is stuck in and go on with what it left."""

@@ -3,6 +3,7 @@
 import faulthandler
 import sys
 
+import hypothesis
 import pytest
 import structlog
 
@@ -12,6 +13,8 @@ from tests.stuck import tasks_of_this_thread
 TIDYING_SECONDS_MAX = 300
 
 java.for_a_test_run()
+hypothesis.settings.register_profile("no clock judges", deadline=None)
+hypothesis.settings.load_profile("no clock judges")
 
 
 @pytest.fixture(autouse=True)

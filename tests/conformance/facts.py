@@ -18,7 +18,15 @@ DEADLINE_SECONDS = 10.0
 
 
 async def within(fact: Awaitable[T], seconds: float = DEADLINE_SECONDS) -> T:
-    return await asyncio.wait_for(fact, seconds)
+    """What does not end though it is cancelled is left behind."""
+    work = asyncio.ensure_future(fact)
+    try:
+        await asyncio.wait({work}, timeout=seconds)
+        if not work.done():
+            raise TimeoutError
+        return work.result()
+    finally:
+        work.cancel()
 
 
 async def until(fact: Callable[[], bool], *, seconds: float = DEADLINE_SECONDS) -> None:

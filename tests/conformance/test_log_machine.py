@@ -15,7 +15,7 @@ from perdure.core.limits import RECORD_BYTES_MAX
 from perdure.ports.errors import CommitFailed, Fenced, RecordTooLarge
 from perdure.ports.log import Outgoing, Reader
 from tests.conformance.clusters import PARTITIONS, TOPICS, Cluster, MemoryCluster, SqliteCluster, make_cluster
-from tests.conformance.facts import Listener, everything, out
+from tests.conformance.facts import Listener, everything, out, within
 
 PLACES = [(topic, partition) for topic in (TOPICS.instances, TOPICS.history) for partition in range(PARTITIONS - 1)]
 BATCHES = st.lists(st.tuples(st.sampled_from(PLACES), st.booleans()), min_size=1, max_size=5)
@@ -44,7 +44,7 @@ class LogMachine(RuleBasedStateMachine):
         return make_cluster(self.adapter, folder)
 
     def run(self, awaitable):
-        return self.runner.run(asyncio.wait_for(awaitable, self.patience_s))
+        return self.runner.run(within(awaitable, self.patience_s))
 
     def start_process(self) -> None:
         self.zombie = self.run(self.cluster.log.open_writer("w"))

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from perdure.core.rows import InstanceRow
 from perdure.ports.store import Filter, StoredTimer, StoredTurn
 from tests.conformance.clusters import CLUSTERS, Cluster, make_cluster
-from tests.conformance.facts import Histories, event, row
+from tests.conformance.facts import Histories, event, row, within
 
 IDS = ["a", "b", "ab"]
 KEYS = st.tuples(st.sampled_from(IDS), st.sampled_from(["x", "y"]))
@@ -44,7 +44,7 @@ class StoreMachine(RuleBasedStateMachine):
         return [make_cluster(name, Path(self.folder.name)) for name in CLUSTERS]
 
     def run(self, awaitable):
-        return self.runner.run(asyncio.wait_for(awaitable, 60))
+        return self.runner.run(within(awaitable, 60))
 
     def both(self, ask):
         answers = [self.run(ask(cluster)) for cluster in self.clusters]

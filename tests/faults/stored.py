@@ -46,12 +46,13 @@ class Reader:
             [host], int(port), execution_profiles={EXEC_PROFILE_DEFAULT: profile}, connection_class=LibevConnection,
             protocol_version=5, reconnection_policy=ConstantReconnectionPolicy(0.5, None),
         )  # fmt: skip
-        self._session = self._cluster.connect(keyspace)
+        self._session = self._cluster.connect()  # with a keyspace it would wait for that without an end
+        self._keyspace = keyspace
 
     def read(self):
         events, torn = {}, []
         for instance, run, generation, first, codec, blob in self._session.execute(
-            "SELECT instance_id, run, generation, first_seq, codec, events FROM history"
+            f"SELECT instance_id, run, generation, first_seq, codec, events FROM {self._keyspace}.history"
         ):
             assert codec == PLAIN, f"codec {codec} is not known to the checker"
             held = events.setdefault((instance, run, generation), {})
@@ -61,7 +62,7 @@ class Reader:
         rows = {
             instance: Row(*columns)
             for instance, *columns in self._session.execute(
-                "SELECT instance_id, run, generation, last_seq, status FROM instances"
+                f"SELECT instance_id, run, generation, last_seq, status FROM {self._keyspace}.instances"
             )
         }
         return Stored(rows, events, torn)

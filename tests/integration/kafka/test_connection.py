@@ -153,7 +153,7 @@ async def test_a_topic_that_is_asked_for_while_metadata_are_on_their_way_is_foun
 
     broker.send = slowly
     client.force_metadata_update()
-    await under_way.wait()
+    await asyncio.wait_for(under_way.wait(), PATIENCE_S)
     looking = asyncio.ensure_future(connection.look_up(topics[1]))
     await asyncio.sleep(0)
     go_on.set()

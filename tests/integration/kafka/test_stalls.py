@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaError, KafkaTimeoutError, RequestTimedOutError
 
-from perdure.adapters.kafka import KafkaSecurity
+from perdure.adapters.kafka import KafkaSecurity, consumers
 from perdure.adapters.kafka.clients import bounded, mend
 from perdure.adapters.kafka.membership import KafkaMember
+from perdure.ports.errors import LogUnavailable, NotAssigned
 from tests.conformance.clusters import TOPICS
 from tests.conformance.facts import Listener, out, until, values, within
 from tests.integration.kafka.clusters import KafkaCluster
@@ -71,6 +73,60 @@ async def test_a_member_that_could_not_be_told_its_partitions_joins_again(
     await until(lambda: [told for told, _ in listener.told] == ["assigned", "revoked", "assigned"], seconds=60)
     await cluster.log.append([out("a")])
     assert values(await within(membership.reader(TOPICS.instances, 0).read(1))) == ["a"]
+
+
+@pytest.fixture
+def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "POLL_MS", 200)
+    monkeypatch.setattr(consumers, "POLL_SECONDS_MAX", 0.4)
+
+
+@pytest.mark.parametrize("part", ["coordinator", "metadata"])
+async def test_a_member_whose_client_lost_a_task_while_the_group_was_divided_anew_joins_again(
+    cluster: KafkaCluster, part: str, short_polls: None
+) -> None:
+    listener = Listener()
+    membership, member = await join(cluster, listener)
+    polls = member._consumer._polling
+    member._consumer._consumer._subscription.begin_reassignment()
+    await until(lambda: member._consumer._polling is not polls)  # one that waits for the next assignment
+    PARTS[part](member._consumer._consumer).cancel()
+    await until(lambda: [told for told, _ in listener.told] == ["assigned", "revoked", "assigned"], seconds=60)
+    await cluster.log.append([out("after")])
+    assert values(await within(membership.reader(TOPICS.instances, 0).read(1))) == ["after"]
+
+
+async def test_records_that_came_while_the_group_was_divided_anew_are_read_once(
+    cluster: KafkaCluster, short_polls: None
+) -> None:
+    listener = Listener()
+    membership, member = await join(cluster, listener)
+    reading = asyncio.ensure_future(membership.reader(TOPICS.instances, 0).read(10))
+    member._consumer._consumer._subscription.begin_reassignment()
+    await cluster.log.append([out("meanwhile")])
+    await asyncio.sleep(1)  # several polls
+    assert not reading.done()
+    member._consumer._consumer._coordinator.request_rejoin()
+    await until(lambda: [told for told, _ in listener.told] == ["assigned", "revoked", "assigned"], seconds=60)
+    with pytest.raises(NotAssigned):
+        await within(reading)
+    again = membership.reader(TOPICS.instances, 0)
+    assert values(await within(again.read(10), 60)) == ["meanwhile"]
+    await cluster.log.append([out("after")])
+    assert values(await within(again.read(10))) == ["after"]
+
+
+async def test_a_group_that_gives_no_partitions_cannot_be_joined(
+    cluster: KafkaCluster, short_polls: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(GroupCoordinator, "ensure_active_group", never)
+    cluster.shorten_sessions(0.5)
+    cluster._clients[0]._connection.settings = replace(cluster.settings, answer_timeout_ms=1_000)
+    with pytest.raises(LogUnavailable, match="could not be joined"):
+        await within(cluster.log.join("g", [TOPICS.instances], Listener()), 60)
 
 
 @pytest.mark.parametrize("trouble", [FileNotFoundError("no certificate"), RuntimeError("no token")])

@@ -119,9 +119,10 @@ def delete_topics(address, namespace):
         await admin.start()
         try:
             ours = [name for name in await admin.list_topics() if name.startswith(f"{namespace}.")]
-            await admin.delete_topics(ours)
-            while set(ours) & set(await admin.list_topics()):
-                await asyncio.sleep(0.1)
+            async with asyncio.timeout(60):
+                while left := set(ours) & set(await admin.list_topics()):
+                    await admin.delete_topics(list(left))
+                    await asyncio.sleep(0.1)
         finally:
             await admin.close()
 

@@ -31,8 +31,8 @@ def completed(http, instance_id):
         if answer.status_code == 200:
             return answer.json()
         assert answer.status_code == 408, answer.text
-        history = http.get(f"/v1/instances/{instance_id}/history")
-        assert time.monotonic() < end, f"never: {instance_id} ends. {answer.text}\n{history.text}"
+        found = [http.get(f"/v1/instances/{instance_id}{part}").text for part in ("", "/describe", "/history")]
+        assert time.monotonic() < end and "WorkflowStalled" not in found[-1], "\n".join(["it does not end", *found])
 
 
 def start(http, workflow, instance_id):

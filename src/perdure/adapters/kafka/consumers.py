@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     CommitFailedError,
@@ -36,6 +37,7 @@ __all__ = ["GroupConsumer", "OutOfRange", "topics_of_group"]
 
 log = structlog.get_logger(__name__)
 POLL_MS = 5_000
+POLL_SECONDS_MAX = 2 * POLL_MS / 1000
 POLL_RECORDS_MAX = 1_000
 RETRY_BACKOFF_MS = 50  # a producer's 5 would have every consumer ask 200 times a second for a broker that is down
 STOP_SECONDS_MAX = 3.0
@@ -70,6 +72,7 @@ class GroupConsumer:
             fetch_max_wait_ms=settings.fetch_wait_ms,
         )
         mend(self._consumer._client)
+        self._polling: asyncio.Task[dict[TopicPartition, list[ConsumerRecord]]] | None = None
         self._failure = ""
         self._told_at_ms: float = 0  # when brokers last told it where they are, by aiokafka
         self._looked_at = asyncio.get_running_loop().time()
@@ -126,9 +129,20 @@ class GroupConsumer:
         return self._silence_s
 
     async def poll(self) -> dict[Place, list[Record]]:
-        """What has been fetched, waiting for it; may be empty. Raises OutOfRange, KafkaError."""
+        """What has been fetched, waiting for it; may be empty. Raises OutOfRange, KafkaError.
+
+        Between two assignments aiokafka waits for the next one whatever time it was given. That wait is kept, and gone on
+        with at the next poll: to cancel it could lose what it has just taken.
+        """
+        if self._polling is None:
+            polling = self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX)
+            self._polling = asyncio.get_running_loop().create_task(polling)
+        await asyncio.wait({self._polling}, timeout=POLL_SECONDS_MAX)
+        if not self._polling.done():
+            return {}
+        ended, self._polling = self._polling, None
         try:
-            found = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX)
+            found = ended.result()
         except NoOffsetForPartitionError:
             return {}  # assigned a moment ago: every partition is moved to its starting point by the member
         except OffsetOutOfRangeError as error:
@@ -206,6 +220,7 @@ class GroupConsumer:
         """Leaves the group, bounded; a consumer that does not end is cut off, and the group finds out."""
         try:
             if await bounded(self._consumer.stop(), STOP_SECONDS_MAX):
+                await settled(self._polls(), CUT_SECONDS_MAX)
                 return
             why = "no answer in time"
         except Exception as error:  # noqa: BLE001 - whatever keeps it from ending, it must not keep the process
@@ -218,7 +233,7 @@ class GroupConsumer:
         consumer = self._consumer
         consumer._closed = True
         coordinator, fetcher = consumer._coordinator, consumer._fetcher
-        tasks: set[asyncio.Task[object]] = set()
+        tasks = self._polls()
         if coordinator is not None:
             own = (coordinator._coordination_task, coordinator._heartbeat_task, coordinator._commit_refresh_task)
             tasks.update(task for task in own if task is not None)
@@ -226,6 +241,10 @@ class GroupConsumer:
             tasks.update((fetcher._fetch_task, *fetcher._pending_tasks))
         await settled(tasks, CUT_SECONDS_MAX)
         await close_client(consumer._client)
+
+    def _polls(self) -> set[asyncio.Task[Any]]:
+        polling, self._polling = self._polling, None
+        return set() if polling is None else {polling}
 
 
 async def topics_of_group(settings: KafkaSettings, group: str) -> list[str]:

@@ -6,7 +6,8 @@ sends no heartbeat until its callback returns, and a takeover may take longer th
 
 A consumer of which a task has died is replaced by a new one: the listener is told that it lost its partitions, and the
 group is joined again, for as long as it takes. So is one that hears of no broker while the process's connection does: it asks
-those that it knew, and they may all be elsewhere by now. Nobody else would notice, for it has no partition to be slow at.
+those that it knew, and they may all be elsewhere by now. Nobody else would notice, for it has no partition to be slow at. It is
+looked after while the group is divided anew, too, which may never end.
 
 A pump hands everything that is fetched to the readers at once. aiokafka fetches nothing more from a server while a
 partition of it has records that nobody took (100 ms at a time), so records must never lie there for want of a reader.
@@ -59,6 +60,7 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
         self._calls = asyncio.Lock()
         self._caller: asyncio.Task[object] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._has_joined = False
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._gone: asyncio.Future[None] = (
             asyncio.get_running_loop().create_future()
@@ -68,7 +70,9 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
         self._finding: asyncio.Task[None] | None = None
 
     async def join(self) -> None:
-        """Returns when the first assignment was told. Raises ValueError for a group of other topics, LogUnavailable."""
+        """Returns when the first assignment was told. Raises ValueError for a group of other topics, LogUnavailable: others
+        of the group may take a session to let go, twice, and no longer.
+        """
         self._join_by = asyncio.get_running_loop().time() + self._connection.settings.answer_timeout_s
         try:
             await self._consumer.start(self._topics, self)
@@ -132,6 +136,7 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
                     self._finding = self._spawn(self._find_brokers(self._consumer))
                 if self._consumer.failure:
                     await self._replace_consumer()
+                self._check_join()
                 fetched = await self._consumer.poll()
             except OutOfRange as error:
                 for place in error.places:
@@ -167,6 +172,11 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
             return  # nobody hears of them
         if self._is_lost(consumer):
             consumer.fail("it knows none of the brokers that there are now")
+
+    def _check_join(self) -> None:
+        late = asyncio.get_running_loop().time() - self._join_by
+        if late > 2 * self._session_s and not self._has_joined and not self._first.done():
+            raise LogUnavailable(f"{self._group} could not be joined: its coordinator has given no partitions in time")
 
     async def _replace_consumer(self) -> None:
         broken, pause = self._consumer, FAULT_PAUSE_SECONDS
@@ -228,6 +238,7 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
             self._consumer.move(place, points[place])
             self._readers[place] = KafkaReader(self, place, points[place])
         self._assigned = tuple(sorted({partition for _, partition in places}))
+        self._has_joined = True
         self._spawn(self._tell_assigned(self._assigned))
 
     async def _tell_revoked(self) -> None:

@@ -11,7 +11,7 @@ from perdure.core.commands import InspectInstance, RaiseEvent, StartWorkflow
 from perdure.core.limits import RECORD_BYTES_MAX
 from perdure.core.names import partition_of
 from perdure.core.replies import Reply
-from perdure.ports.errors import CommitFailed, LogClosed, RecordTooLarge, TopicMissing
+from perdure.ports.errors import CommitFailed, LogClosed, NotAssigned, RecordTooLarge, TopicMissing
 from perdure.ports.log import Outgoing
 from tests.client.fake_transport import snapshot
 from tests.client.fakes import TOPICS, FakeOwner, accept
@@ -278,3 +278,30 @@ def test_every_client_command_has_room_for_the_address():
 
     for kind in ClientCommand.__args__:
         assert {"command_id", "reply_to", "requested_by"} <= {field.name for field in dataclasses.fields(kind)}
+
+
+async def test_a_request_whose_caller_was_impatient_while_the_inbox_was_opened_leaves_a_client_that_hears():
+    async with FakeOwner() as owner:
+        transport = owner.transport()
+        joins, original, away = [], owner.client_log.join, True
+
+        async def join(*given):
+            membership = await original(*given)
+            joins.append(membership)
+            reader = membership.reader
+
+            def not_yet(topic, partition):
+                if away:
+                    raise NotAssigned("the assignment that brings it is yet to come")
+                return reader(topic, partition)
+
+            membership.reader = not_yet
+            return membership
+
+        owner.client_log.join = join
+        with pytest.raises(TimeoutError):
+            await transport.send("i", RaiseEvent("e"), timeout_s=SOON)
+        away = False
+        assert (await transport.send("i", RaiseEvent("e"), timeout_s=10)).accepted
+        assert len(joins) == 1
+        await transport.close()

@@ -52,12 +52,15 @@ class Inbox(GroupListener):
         self._reading = asyncio.Event()
 
     async def open(self) -> None:
-        """Returns once every reply written from now on will be seen."""
-        topic = self._topics.replies
-        self.partition = int(self._token[-8:], 16) % await self._log.partitions(topic)
-        _, self._position = await self._log.bounds(topic, self.partition)
-        group = f"{self._topics.namespace}.client.{self._token}"
-        self._membership = await self._log.join(group, [topic], self)
+        """Returns once every reply written from now on will be seen. Whose caller had no patience is opened further the next
+        time: a second member of the group would be given the partition, or the first one keep it.
+        """
+        if self._membership is None:
+            topic = self._topics.replies
+            self.partition = int(self._token[-8:], 16) % await self._log.partitions(topic)
+            _, self._position = await self._log.bounds(topic, self.partition)
+            group = f"{self._topics.namespace}.client.{self._token}"
+            self._membership = await self._log.join(group, [topic], self)
         self._start()
         await self._reading.wait()
 

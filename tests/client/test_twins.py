@@ -1,9 +1,11 @@
 import asyncio
+import contextlib
 import inspect
 import threading
 
 import pytest
 
+from perdure.client import portal as portal_module
 from perdure.client.client import AsyncWorkflowClient
 from perdure.client.errors import EngineStopped
 from perdure.client.portal import LoopPortal, ThreadPortal, WrongThread
@@ -138,3 +140,25 @@ def test_a_client_of_an_engine_leaves_the_engine_alone(portal, inner):
         pass
     assert not inner.transport.closed
     assert client.get_workflow_state("i1")
+
+
+def test_a_portal_is_closed_although_a_task_takes_its_cancellation_for_nothing(monkeypatch):
+    monkeypatch.setattr(portal_module, "SETTLE_SECONDS_MAX", 0.1)
+    portal, begun = ThreadPortal(), threading.Event()
+
+    async def stubborn():
+        begun.set()
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+
+    async def begin():
+        portal.kept = asyncio.ensure_future(stubborn())
+
+    portal.call(begin)
+    assert begun.wait(10)
+    closing = threading.Thread(target=portal.close, daemon=True)
+    closing.start()
+    closing.join(30)
+    assert not closing.is_alive()
+    portal.kept._log_destroy_pending = False  # it never ends

@@ -19,6 +19,8 @@ from perdure.core.errors import PerdureError
 
 __all__ = ["HerePortal", "LoopPortal", "Portal", "ThreadPortal", "WrongThread"]
 
+SETTLE_SECONDS_MAX = 5.0
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -170,6 +172,10 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 
 
 async def _settle() -> None:
-    """One more look at every cancelled task, so that its `finally` runs."""
+    """One more look at every cancelled task, so that its `finally` runs. One that goes on all the same is left behind."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
-    await asyncio.gather(*others, return_exceptions=True)
+    if others:
+        ended, _ = await asyncio.wait(others, timeout=SETTLE_SECONDS_MAX)
+        for task in ended:
+            if not task.cancelled():
+                task.exception()  # asyncio would complain of an error that nobody asked for

@@ -12,6 +12,7 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaError, KafkaTimeoutError, RequestTimedOutError
 
 from perdure.adapters.kafka import KafkaSecurity, consumers
+from perdure.adapters.kafka import membership as membership_module
 from perdure.adapters.kafka.clients import bounded, mend
 from perdure.adapters.kafka.membership import KafkaMember
 from perdure.ports.errors import LogUnavailable, NotAssigned
@@ -87,9 +88,9 @@ async def test_a_member_whose_client_lost_a_task_while_the_group_was_divided_ane
 ) -> None:
     listener = Listener()
     membership, member = await join(cluster, listener)
-    polls = member._consumer._polling
-    member._consumer._consumer._subscription.begin_reassignment()
-    await until(lambda: member._consumer._polling is not polls)  # one that waits for the next assignment
+    subscription = member._consumer._consumer._subscription
+    subscription.begin_reassignment()
+    await until(lambda: bool(subscription._assignment_waiters))  # a poll waits for the next assignment
     PARTS[part](member._consumer._consumer).cancel()
     await until(lambda: [told for told, _ in listener.told] == ["assigned", "revoked", "assigned"], seconds=60)
     await cluster.log.append([out("after")])
@@ -116,6 +117,30 @@ async def test_records_that_came_while_the_group_was_divided_anew_are_read_once(
     assert values(await within(again.read(10))) == ["after"]
 
 
+async def test_the_position_passes_nothing_that_nobody_has_read(cluster: KafkaCluster) -> None:
+    """At no step of the loop: whoever asks stores it, or deletes what lies before it."""
+    membership, _ = await join(cluster, Listener())
+    reader = membership.reader(TOPICS.instances, 0)
+    positions: set[int] = set()
+
+    async def watch() -> None:
+        while True:
+            positions.add(reader.position)
+            await asyncio.sleep(0)
+
+    for number in range(5):
+        await cluster.log.append([out(f"first of {number}")])
+        await within(reader.read(10), 60)
+        read_to = reader.position
+        positions.clear()
+        watching = asyncio.ensure_future(watch())
+        await cluster.log.append([out(f"{each} of {number}") for each in range(10)])
+        await until(lambda: bool(reader.inner._records), seconds=60)
+        watching.cancel()
+        assert positions == {read_to}
+        assert len(await within(reader.read(100), 60)) == 10
+
+
 async def test_a_group_that_gives_no_partitions_cannot_be_joined(
     cluster: KafkaCluster, short_polls: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +148,7 @@ async def test_a_group_that_gives_no_partitions_cannot_be_joined(
         await asyncio.get_running_loop().create_future()
 
     monkeypatch.setattr(GroupCoordinator, "ensure_active_group", never)
-    cluster.shorten_sessions(0.5)
+    monkeypatch.setattr(membership_module, "JOIN_SECONDS_MAX", 0.5)
     cluster._clients[0]._connection.settings = replace(cluster.settings, answer_timeout_ms=1_000)
     with pytest.raises(LogUnavailable, match="could not be joined"):
         await within(cluster.log.join("g", [TOPICS.instances], Listener()), 60)

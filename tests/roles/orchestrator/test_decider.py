@@ -274,6 +274,29 @@ def test_user_code_is_not_told_of_time_in_which_the_whole_process_stood_still():
     asyncio.run(live())
 
 
+@pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="nobody can be asked for a thread's CPU here")
+def test_code_in_c_that_lets_nobody_look_is_told_by_its_cpu():
+    async def live():
+        decider = ThreadDecider(asyncio.get_running_loop(), turn_seconds_max=LIMIT_S)
+        calls = []
+
+        def in_c(_):
+            for number in range(60):
+                calls.append(number)
+                sum(range(20_000_000))  # longer than the limit, in one call that keeps the interpreter
+
+        class Turn:
+            def run(self):
+                with pytest.raises(TurnDeadline):
+                    decider.runner(in_c, None)
+
+        await asyncio.wait_for(decider.run([Turn()]), 60)
+        decider.stop()
+        assert len(calls) < LOOKS
+
+    asyncio.run(live())
+
+
 # -- resumes that take about as long as they may -----------------------------------------------------------
 
 
@@ -390,7 +413,7 @@ class _Stepper:
             if self.thread.lock.acquire(blocking=False):  # else the watchdog would have to wait
                 self.thread.lock.release()
                 self.thread.looked_at, self.thread.looks = self.thread.inside, LOOKS
-                self.thread.look()
+                self.thread.look(1e6)
             self._done.release()
 
     def begin(self, at):
@@ -429,7 +452,7 @@ def test_wherever_a_deadline_strikes_on_the_way_into_and_out_of_user_code_the_en
                     sys.settrace(None)
                 for _ in range(300):  # nothing may strike the engine's own code
                     len("engine")
-                assert (thread.inside, thread.told) == (0, False), f"at step {stepper.at}"
+                assert (thread.inside, thread.told_at) == (0, 0), f"at step {stepper.at}"
                 assert thread.lock.acquire(blocking=False), f"at step {stepper.at}"
                 thread.lock.release()
 

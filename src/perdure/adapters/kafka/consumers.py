@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     CommitFailedError,
@@ -72,7 +71,6 @@ class GroupConsumer:
             fetch_max_wait_ms=settings.fetch_wait_ms,
         )
         mend(self._consumer._client)
-        self._polling: asyncio.Task[dict[TopicPartition, list[ConsumerRecord]]] | None = None
         self._failure = ""
         self._told_at_ms: float = 0  # when brokers last told it where they are, by aiokafka
         self._looked_at = asyncio.get_running_loop().time()
@@ -131,18 +129,17 @@ class GroupConsumer:
     async def poll(self) -> dict[Place, list[Record]]:
         """What has been fetched, waiting for it; may be empty. Raises OutOfRange, KafkaError.
 
-        Between two assignments aiokafka waits for the next one whatever time it was given. That wait is kept, and gone on
-        with at the next poll: to cancel it could lose what it has just taken.
+        Between two assignments aiokafka waits for the next one, whatever time it was given; then this waits no longer. The
+        cancellation takes nothing: from where records are taken on aiokafka waits for nothing. For the same reason the
+        caller has them in the very step in which they count as read, and must await nothing before its readers have them.
         """
-        if self._polling is None:
-            polling = self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX)
-            self._polling = asyncio.get_running_loop().create_task(polling)
-        await asyncio.wait({self._polling}, timeout=POLL_SECONDS_MAX)
-        if not self._polling.done():
-            return {}
-        ended, self._polling = self._polling, None
         try:
-            found = ended.result()
+            async with asyncio.timeout(POLL_SECONDS_MAX) as patience:
+                found = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX)
+        except TimeoutError:
+            if patience.expired():
+                return {}
+            raise
         except NoOffsetForPartitionError:
             return {}  # assigned a moment ago: every partition is moved to its starting point by the member
         except OffsetOutOfRangeError as error:
@@ -220,7 +217,6 @@ class GroupConsumer:
         """Leaves the group, bounded; a consumer that does not end is cut off, and the group finds out."""
         try:
             if await bounded(self._consumer.stop(), STOP_SECONDS_MAX):
-                await settled(self._polls(), CUT_SECONDS_MAX)
                 return
             why = "no answer in time"
         except Exception as error:  # noqa: BLE001 - whatever keeps it from ending, it must not keep the process
@@ -233,7 +229,7 @@ class GroupConsumer:
         consumer = self._consumer
         consumer._closed = True
         coordinator, fetcher = consumer._coordinator, consumer._fetcher
-        tasks = self._polls()
+        tasks: set[asyncio.Task[object]] = set()
         if coordinator is not None:
             own = (coordinator._coordination_task, coordinator._heartbeat_task, coordinator._commit_refresh_task)
             tasks.update(task for task in own if task is not None)
@@ -241,10 +237,6 @@ class GroupConsumer:
             tasks.update((fetcher._fetch_task, *fetcher._pending_tasks))
         await settled(tasks, CUT_SECONDS_MAX)
         await close_client(consumer._client)
-
-    def _polls(self) -> set[asyncio.Task[Any]]:
-        polling, self._polling = self._polling, None
-        return set() if polling is None else {polling}
 
 
 async def topics_of_group(settings: KafkaSettings, group: str) -> list[str]:

@@ -41,6 +41,7 @@ log = structlog.get_logger(__name__)
 FAULT_PAUSE_SECONDS = 0.5
 FAULT_PAUSE_SECONDS_MAX = 5.0
 PUMP_SECONDS_MAX = 1.0
+JOIN_SECONDS_MAX = 120.0  # others may let go slowly, coordinators load: no service waits so long for its start
 SILENT_AGES_MAX = 3  # of metadata: that of a broker or two which just hang is over before
 
 
@@ -70,8 +71,8 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
         self._finding: asyncio.Task[None] | None = None
 
     async def join(self) -> None:
-        """Returns when the first assignment was told. Raises ValueError for a group of other topics, LogUnavailable: others
-        of the group may take a session to let go, twice, and no longer.
+        """Returns when the first assignment was told. Raises ValueError for a group of other topics, LogUnavailable (after
+        JOIN_SECONDS_MAX, if its coordinator gives no partitions).
         """
         self._join_by = asyncio.get_running_loop().time() + self._connection.settings.answer_timeout_s
         try:
@@ -175,7 +176,7 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _check_join(self) -> None:
         late = asyncio.get_running_loop().time() - self._join_by
-        if late > 2 * self._session_s and not self._has_joined and not self._first.done():
+        if late > JOIN_SECONDS_MAX and not self._has_joined and not self._first.done():
             raise LogUnavailable(f"{self._group} could not be joined: its coordinator has given no partitions in time")
 
     async def _replace_consumer(self) -> None:
@@ -186,6 +187,7 @@ class KafkaMember(Membership, ConsumerRebalanceListener):  # type: ignore[misc]
         await broken.cut_off()
         await self.on_partitions_revoked(())
         while True:
+            self._check_join()
             try:
                 self._consumer = GroupConsumer(self._connection.settings, self._group, self._assignor, self._stuck)
                 await self._consumer.start(self._topics, self)

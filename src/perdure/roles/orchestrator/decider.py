@@ -7,6 +7,7 @@ parked and the turns that are left go to a new thread.
 
 How long a resume takes is counted in looks of the loop, not by the clock: while the whole process stands still (a machine that
 is moved, SIGSTOP) the clock goes on and user code does not. Such a workflow would be parked for ever, and has done no harm.
+Code in C that lets nobody else run keeps the loop from looking, too; it is told by the CPU that its thread has used.
 
 The exception is aimed at user code only. It is raised under a lock while the thread says it is inside user code, and
 whatever is still pending when user code is left is cleared.
@@ -19,6 +20,7 @@ import ctypes
 import queue
 import sys
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -39,6 +41,8 @@ Watch = Callable[[], AbstractContextManager[Any]]
 
 LOOKS = 4
 """The watchdog's within the time of a resume. One look more has found the same resume: it has had its time."""
+
+_cpu_clock_of = getattr(time, "pthread_getcpuclockid", None)  # macOS has none
 
 
 class TurnDeadline(StallSignal):
@@ -123,7 +127,8 @@ class _Thread:
         self.inside = 0  # the number of the resume; 0: not in user code
         self.looked_at = 0  # the resume that the watchdog has seen, and how often
         self.looks = 0
-        self.told = False  # the deadline was raised into it
+        self.told_at = 0  # the look at which the deadline was raised into it; 0: it was not
+        self.cpu_s = 0.0  # that the thread had used when the resume began
         self.abandoned = False
         self.lock = threading.Lock()
         self.thread = threading.Thread(target=self._work, name="perdure-decider", daemon=True)
@@ -152,6 +157,7 @@ class _Thread:
     def run_user_code(self, function: Callable[..., Any], argument: Any) -> Any:
         try:
             try:
+                self.cpu_s = time.thread_time()
                 self.resumes += 1
                 self.inside = self.resumes
                 if self.watch is None:
@@ -167,14 +173,14 @@ class _Thread:
     def _leave(self) -> None:
         with self.lock:
             self.inside = 0
-            if self.told:
-                self.told = False
+            if self.told_at:
+                self.told_at = 0
                 _absorb(self.thread)  # whatever is pending was not meant for the engine
             abandoned = self.abandoned
         if abandoned:
             threading.Event().wait()  # for ever; the thread is a daemon
 
-    def look(self) -> bool:
+    def look(self, limit_s: float) -> bool:
         """Watchdog, on the loop, LOOKS times in the time of a resume: raise the deadline; True if the thread must be abandoned."""
         with self.lock:
             if self.inside != self.looked_at:
@@ -182,11 +188,17 @@ class _Thread:
             if not self.inside:
                 return False
             self.looks += 1
-            if self.looks == LOOKS + 1:
-                self.told = True
+            if self.told_at:
+                self.abandoned = self.looks - self.told_at >= LOOKS // 2
+            elif self.looks > LOOKS or self._has_used(limit_s):
+                self.told_at = self.looks
                 _raise_in(self.thread, TurnDeadline)
-            self.abandoned = self.looks > LOOKS + LOOKS // 2
             return self.abandoned
+
+    def _has_used(self, cpu_s: float) -> bool:
+        if _cpu_clock_of is None or self.thread.ident is None:
+            return False
+        return time.clock_gettime(_cpu_clock_of(self.thread.ident)) - self.cpu_s >= cpu_s
 
     def location(self) -> str:
         """Where the thread is: its innermost frame outside the engine, else its innermost."""
@@ -254,7 +266,7 @@ class ThreadDecider(Decider):
 
     def _look(self) -> None:
         self._watchdog = None
-        if self._thread.look():
+        if self._thread.look(self._limit_s):
             self._abandon()
         if self._busy:
             self._watchdog = self._loop.call_later(self._limit_s / LOOKS, self._look)

@@ -50,6 +50,7 @@ unit: .venv/.installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not brokers" $(or $(TESTS),tests)
 
 distributed: .venv/.installed
+	@$(BIN)/python -m tests.brokers fetch
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m brokers $(or $(TESTS),tests)
 
 simulate: .venv/.installed

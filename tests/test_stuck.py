@@ -33,7 +33,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> str:
     (file.parent / "told_sooner.py").write_text(plugin)
     command = [sys.executable, "-m", "pytest", "-n", "1", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT)]
     done = subprocess.run(
-        [*command, "-p", "told_sooner", "-p", "no:cacheprovider", "--timeout", "1", str(file)],
+        [*command, "-p", "told_sooner", "-p", "no:cacheprovider", "--timeout", "5", str(file)],
         cwd=file.parent,
         env={"PYTHONPATH": f"{file.parent}:{ROOT}:{ROOT / 'src'}", "PATH": ""},
         capture_output=True,
@@ -51,4 +51,5 @@ def test_a_task_that_waits_for_ever_fails_its_test_which_tells_where(said: str) 
 
 def test_a_thread_that_waits_for_ever_ends_its_process_and_the_others_run(said: str) -> None:
     assert "crashed while running" in said and "::test_a_thread" in said, said
+    assert "Timeout (0:00:02)!" in said, said  # and then the stacks of its threads
     assert "1 passed" in said, said

@@ -1,10 +1,12 @@
-"""`python -m tests.brokers start|stop`: what `make brokers` and `make brokers-stop` run."""
+"""`python -m tests.brokers start|stop|fetch`: what `make brokers`, `make brokers-stop` and `make distributed` run."""
 
 from __future__ import annotations
 
+import os
 import sys
 
-from tests.brokers import BrokersUnavailable, start, stop
+from tests.brokers import BrokersUnavailable, docker, start, stop
+from tests.brokers.artefacts import CASSANDRA, KAFKA, resolve
 from tests.brokers.running import BROKERS
 
 
@@ -17,8 +19,13 @@ def main(arguments: list[str]) -> int:
         case ["stop"]:
             for name in BROKERS:
                 stop(name)
+        case ["fetch"]:  # while no test's clock runs
+            if not docker.engine_answers():
+                for name, artefact in (("KAFKA", KAFKA), ("CASSANDRA", CASSANDRA)):
+                    if f"PERDURE_TEST_{name}" not in os.environ:
+                        resolve(artefact)
         case _:
-            print("usage: python -m tests.brokers start|stop", file=sys.stderr)
+            print("usage: python -m tests.brokers start|stop|fetch", file=sys.stderr)
             return 2
     return 0
 

@@ -69,4 +69,4 @@ def test_they_are_the_last_also_where_brokers_had_to_be_started_and_the_same_the
 def test_another_word_is_told_what_there_is():
     done = told(GIVEN, "begin")
     assert done.returncode == 2
-    assert done.stderr == "usage: python -m tests.brokers start|stop\n"
+    assert done.stderr == "usage: python -m tests.brokers start|stop|fetch\n"

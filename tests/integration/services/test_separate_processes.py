@@ -32,7 +32,7 @@ def completed(http, instance_id):
             return answer.json()
         assert answer.status_code == 408, answer.text
         found = [http.get(f"/v1/instances/{instance_id}{part}").text for part in ("", "/describe", "/history")]
-        assert time.monotonic() < end and "WorkflowStalled" not in found[-1], "\n".join(["it does not end", *found])
+        assert time.monotonic() < end, "\n".join(["it does not end", *found])
 
 
 def start(http, workflow, instance_id):

@@ -76,7 +76,7 @@ FAILURE_TEXT_CHARS_MAX: Final = 16_384
 """An error message, and a stack trace, of a failure; the middle of a longer one is cut."""
 
 TURN_SECONDS_MAX: Final = 2.0
-"""One resume of user code. Longer, and the instance is parked as STALLED, so that the partition's others go on."""
+"""One resume of user code, not counting time in which the process stands still. Longer, and the instance is parked as STALLED."""
 
 ABANDONED_THREADS_MAX: Final = 4
 """Decider threads that user code may hold for ever before the process drains and exits."""

@@ -8,6 +8,6 @@ start` works before anything is installed.
 """
 
 from tests.brokers.errors import BrokersUnavailable
-from tests.brokers.running import Lease, acquire, start, stop
+from tests.brokers.running import Lease, acquire, fetch, start, stop
 
-__all__ = ["BrokersUnavailable", "Lease", "acquire", "start", "stop"]
+__all__ = ["BrokersUnavailable", "Lease", "acquire", "fetch", "start", "stop"]

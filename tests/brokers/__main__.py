@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
-from tests.brokers import BrokersUnavailable, docker, start, stop
-from tests.brokers.artefacts import CASSANDRA, KAFKA, resolve
+from tests.brokers import BrokersUnavailable, fetch, start, stop
 from tests.brokers.running import BROKERS
 
 
@@ -19,11 +17,9 @@ def main(arguments: list[str]) -> int:
         case ["stop"]:
             for name in BROKERS:
                 stop(name)
-        case ["fetch"]:  # while no test's clock runs
-            if not docker.engine_answers():
-                for name, artefact in (("KAFKA", KAFKA), ("CASSANDRA", CASSANDRA)):
-                    if f"PERDURE_TEST_{name}" not in os.environ:
-                        resolve(artefact)
+        case ["fetch"]:
+            for name in BROKERS:
+                fetch(name)
         case _:
             print("usage: python -m tests.brokers start|stop|fetch", file=sys.stderr)
             return 2

@@ -15,10 +15,12 @@ from types import ModuleType
 from typing import Any
 
 from tests.brokers import cassandra, docker, kafka
+from tests.brokers.artefacts import CASSANDRA, KAFKA, resolve
 from tests.brokers.places import locked, run_folder, say, state_file
 from tests.brokers.processes import accepts, alive, end, spawn, wait_until_serving
 
 BROKERS: dict[str, ModuleType] = {"kafka": kafka, "cassandra": cassandra}
+ARTEFACTS = {"kafka": KAFKA, "cassandra": CASSANDRA}
 
 
 def _kind(name: str) -> Any:
@@ -65,16 +67,26 @@ class Lease:
 
 def acquire(name: str) -> Lease:
     """A broker for this process, started if none runs. It ends when its last user has released it."""
-    given = os.environ.get(f"PERDURE_TEST_{name.upper()}")
-    if given:
-        return Lease(name, given.partition("://")[2] or given, given=True)
+    if given := _given(name):
+        return Lease(name, given, given=True)
     return Lease(name, f"127.0.0.1:{_use(name, keep=False)}", given=False)
 
 
 def start(name: str) -> str:
     """The address of a broker that stays until `stop`."""
-    given = os.environ.get(f"PERDURE_TEST_{name.upper()}")
-    return (given.partition("://")[2] or given) if given else f"127.0.0.1:{_use(name, keep=True)}"
+    return _given(name) or f"127.0.0.1:{_use(name, keep=True)}"
+
+
+def fetch(name: str) -> None:
+    """What a start would have to download, so that no test waits for it."""
+    if not _given(name) and not docker.engine_answers():
+        resolve(ARTEFACTS[name])
+
+
+def _given(name: str) -> str:
+    """Somebody's address, without a scheme; empty if there is none."""
+    address = os.environ.get(f"PERDURE_TEST_{name.upper()}", "")
+    return address.partition("://")[2] or address
 
 
 def stop(name: str) -> None:

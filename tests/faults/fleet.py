@@ -11,13 +11,12 @@ from pathlib import Path
 import httpx
 
 from tests.faults.report import Report
-from tests.integration.services.processes import ROOT, Cluster
+from tests.integration.services.processes import ROOT, SAID_CHARS, Cluster
 
 ROLES = ("orchestrator", "activity-worker", "timer", "gateway")
 PARTITIONS = 2
 PATIENCE_SECONDS = float(os.environ.get("PERDURE_FAULT_PATIENCE", "60"))
 """For what has to come, on a slow machine too."""
-SAID_CHARS = 4000
 PLANTED = str(Path(__file__).parent / "planted.py")
 
 

@@ -174,8 +174,4 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 async def _settle() -> None:
     """One more look at every cancelled task, so that its `finally` runs. One that goes on all the same is left behind."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
-    if others:
-        ended, _ = await asyncio.wait(others, timeout=SETTLE_SECONDS_MAX)
-        for task in ended:
-            if not task.cancelled():
-                task.exception()  # asyncio would complain of an error that nobody asked for
+    await asyncio.wait({asyncio.gather(*others, return_exceptions=True)}, timeout=SETTLE_SECONDS_MAX)

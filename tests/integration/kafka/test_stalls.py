@@ -154,6 +154,27 @@ async def test_a_group_that_gives_no_partitions_cannot_be_joined(
         await within(cluster.log.join("g", [TOPICS.instances], Listener()), 60)
 
 
+async def test_a_group_that_is_joined_while_all_brokers_go_is_given_up(
+    cluster: KafkaCluster, short_polls: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first consumer is dead before it has partitions, and no other one can be begun."""
+    begin, begun = consumers.GroupConsumer.start, []
+
+    async def start(consumer: consumers.GroupConsumer, *given: Any) -> None:
+        begun.append(consumer)
+        if len(begun) > 1:
+            raise LogUnavailable("no broker answers")
+        await begin(consumer, *given)
+        consumer.fail("a test says so")
+
+    monkeypatch.setattr(consumers.GroupConsumer, "start", start)
+    monkeypatch.setattr(membership_module, "JOIN_SECONDS_MAX", 0.5)
+    cluster._clients[0]._connection.settings = replace(cluster.settings, answer_timeout_ms=1_000)
+    with pytest.raises(LogUnavailable, match="could not be joined"):
+        await within(cluster.log.join("g", [TOPICS.instances], Listener()), 60)
+    assert len(begun) > 1
+
+
 @pytest.mark.parametrize("trouble", [FileNotFoundError("no certificate"), RuntimeError("no token")])
 async def test_a_member_whose_new_consumer_cannot_be_made_at_first_tries_again(
     cluster: KafkaCluster, trouble: Exception
